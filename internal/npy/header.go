@@ -66,7 +66,7 @@ func (h Header) FileBytes() int64 { return h.DataOffset + h.DataBytes() }
 //
 // Errors: what is wrong, without the file's name. FortranOrder is reported, not refused.
 func ParseHeader(r io.ReaderAt, size int64) (Header, error) {
-	h, err := parsePrefix(r, size)
+	h, err := ParseHeaderPrefix(r, size)
 	if err != nil {
 		return Header{}, err
 	}
@@ -79,9 +79,7 @@ func ParseHeader(r io.ReaderAt, size int64) (Header, error) {
 
 // ParseHeaderPrefix is ParseHeader for a file that may be longer or shorter than its header says, as a writer that was
 // interrupted while growing it leaves behind.
-func ParseHeaderPrefix(r io.ReaderAt, size int64) (Header, error) { return parsePrefix(r, size) }
-
-func parsePrefix(r io.ReaderAt, size int64) (Header, error) {
+func ParseHeaderPrefix(r io.ReaderAt, size int64) (Header, error) {
 	var start [12]byte
 	n := int(min(size, int64(len(start))))
 	if err := readAt(r, start[:n], 0); err != nil {
@@ -96,7 +94,7 @@ func parsePrefix(r io.ReaderAt, size int64) (Header, error) {
 		textLen, textAt = int64(binary.LittleEndian.Uint16(start[8:])), 10
 	case (major == 2 || major == 3) && minor == 0 && n == 12:
 		textLen, textAt = int64(binary.LittleEndian.Uint32(start[8:])), 12
-	case major == 2 || major == 3:
+	case (major == 2 || major == 3) && minor == 0:
 		return Header{}, errors.New("the file ends inside its header")
 	default:
 		return Header{}, fmt.Errorf("format version %d.%d is unknown; 1.0, 2.0 and 3.0 are read", major, minor)
