@@ -1,0 +1,52 @@
+// Package abi holds the argument blocks that Go hands to the assembly kernels.
+//
+// It stands apart from package kernel so that the generator can compute field offsets without linking the very code it generates.
+package abi
+
+// MaxRows is the largest number of A rows that any instruction set's tile takes.
+const MaxRows = 8
+
+// Offset locates one step k of the reduction: the element offsets from a tile's A rows and from its first B vector.
+type Offset struct{ A, B int32 }
+
+// Tile is one block of a generalised matrix product with its epilogue, over row r and lane j of up to three vectors v:
+//
+//	acc       = Σ_k A[ARow[r]+K[k].A] · B[BAt+v·BStep+K[k].B+j]
+//	Out[OutRow[r]+OutAt+v·lanes+j] = relu?( acc·Scale[r] + Shift[r] + Res[ResRow[r]+ResAt+v·lanes+j] )
+//
+// Because both operands are reached through K, the same block serves convolutions without im2col, linear layers,
+// attention and their transposes, and any subset of rows or input channels can be left out at no cost.
+// An empty K yields the constant Shift (plus the residual): that is an ablated row.
+//
+// All positions count float32 elements. Only the first Last lanes of the last vector are written.
+// B and Res are read in whole vectors, so both need one vector of slack after their last used element.
+type Tile struct {
+	A      []float32
+	B      []float32
+	K      []Offset
+	Out    []float32
+	Res    []float32 // empty: no residual
+	BAt    int
+	BStep  int
+	OutAt  int
+	ResAt  int
+	Last   int
+	ReLU   int // 1: clamp at zero
+	ARow   [MaxRows]int32
+	OutRow [MaxRows]int32
+	ResRow [MaxRows]int32
+	Scale  [MaxRows]float32
+	Shift  [MaxRows]float32
+}
+
+// Columns describes a [Rows, Cols] block of a matrix whose kernels work down each column, many columns at a time.
+// The element of row r and column j is X[r·XStride+j]; Cols is rounded up to whole vectors by the kernels, so
+// X and Y need slack there.
+type Columns struct {
+	X, Y             []float32 // source and destination; may be the same
+	Gamma, Beta      []float32 // per row, layer norm only
+	Rows, Cols       int
+	XStride, YStride int
+	Eps              float32
+	InvRows          float32 // 1/Rows
+}

@@ -1,0 +1,24 @@
+// Package kernel holds the numeric kernels, one set per instruction set: a register-blocked matrix-product tile that
+// reaches its operands through offset tables, and the column kernels that attention and layer norm need.
+//
+// It knows nothing of graphs or models. The portable functions are the specification; the assembly in kernels_amd64.s
+// is written by gen and tested against them.
+package kernel
+
+//go:generate go run ./gen -out kernels_amd64.s -stubs kernels_amd64.go -pkg kernel
+
+import "coar/internal/kernel/abi"
+
+// Tile, Offset and Columns are the kernels' argument blocks; see package abi.
+type (
+	Tile    = abi.Tile
+	Offset  = abi.Offset
+	Columns = abi.Columns
+)
+
+// MaxRows is the largest number of rows in a tile of any instruction set.
+const MaxRows = abi.MaxRows
+
+// Slack is the number of elements that every buffer handed to a kernel must have beyond its last used element,
+// since kernels read and write whole vectors.
+const Slack = 16

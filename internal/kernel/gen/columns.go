@@ -1,0 +1,170 @@
+package main
+
+import (
+	"fmt"
+	"unsafe"
+
+	. "github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+
+	"coar/internal/kernel/abi"
+)
+
+// Field offsets of abi.Columns.
+var columns struct {
+	x, y, gamma, beta, rows, cols, xStride, yStride, eps, invRows int
+}
+
+func init() {
+	var c abi.Columns
+	columns.x, columns.y = int(unsafe.Offsetof(c.X)), int(unsafe.Offsetof(c.Y))
+	columns.gamma, columns.beta = int(unsafe.Offsetof(c.Gamma)), int(unsafe.Offsetof(c.Beta))
+	columns.rows, columns.cols = int(unsafe.Offsetof(c.Rows)), int(unsafe.Offsetof(c.Cols))
+	columns.xStride, columns.yStride = int(unsafe.Offsetof(c.XStride)), int(unsafe.Offsetof(c.YStride))
+	columns.eps, columns.invRows = int(unsafe.Offsetof(c.Eps)), int(unsafe.Offsetof(c.InvRows))
+}
+
+// sweep is the register set of a kernel that walks down the columns of a matrix, one vector of columns at a time.
+type sweep struct {
+	s                        isa
+	name                     string
+	c, x, y, xs, ys, rows, n reg.GPPhysical
+	cols, px, py             reg.GPPhysical
+	gamma, beta              reg.GPPhysical
+	start, end               string
+}
+
+// begin loads the arguments and opens the loop over vectors of columns.
+func begin(s isa, name string) *sweep {
+	w := &sweep{s: s, name: name, c: reg.R15, x: reg.RAX, y: reg.RBX, xs: reg.RCX, ys: reg.RDX, rows: reg.RSI, n: reg.RDI,
+		cols: reg.R8, px: reg.R9, py: reg.R10, gamma: reg.R11, beta: reg.R12}
+	MOVQ(operand.NewParamAddr("c", 0), w.c)
+	MOVQ(mem(w.c, columns.x), w.x)
+	MOVQ(mem(w.c, columns.y), w.y)
+	MOVQ(mem(w.c, columns.xStride), w.xs)
+	MOVQ(mem(w.c, columns.yStride), w.ys)
+	SHLQ(imm(2), w.xs)
+	SHLQ(imm(2), w.ys)
+	MOVQ(mem(w.c, columns.rows), w.rows)
+	MOVQ(mem(w.c, columns.cols), w.cols)
+	w.start, w.end = fmt.Sprintf("%s_%s_columns", name, s.name), fmt.Sprintf("%s_%s_done", name, s.name)
+	Label(w.start)
+	CMPQ(w.cols, imm(0))
+	JLE(operand.LabelRef(w.end))
+	return w
+}
+
+// down emits body once per row, with px and py on the row's vector.
+func (w *sweep) down(pass string, body func()) {
+	top := fmt.Sprintf("%s_%s_%s", w.name, w.s.name, pass)
+	MOVQ(w.x, w.px)
+	MOVQ(w.y, w.py)
+	MOVQ(w.rows, w.n)
+	Label(top)
+	body()
+	ADDQ(w.xs, w.px)
+	ADDQ(w.ys, w.py)
+	DECQ(w.n)
+	JNZ(operand.LabelRef(top))
+}
+
+// finish closes the loop over vectors of columns.
+func (w *sweep) finish() {
+	ADDQ(imm(w.s.bytes()), w.x)
+	ADDQ(imm(w.s.bytes()), w.y)
+	SUBQ(imm(w.s.lanes), w.cols)
+	JMP(operand.LabelRef(w.start))
+	Label(w.end)
+	VZEROUPPER()
+	RET()
+}
+
+// emitSoftmax writes the softmax down each column.
+func emitSoftmax(s isa, t tables) {
+	text(s, "softmax", "func(c *Columns)", "replaces each column of X by its softmax, in Y.")
+	e := newExp(s, t, 8)
+	w := begin(s, "softmax")
+	top, sum, v := s.regs[0], s.regs[1], s.regs[2]
+	VMOVUPS(mem(w.x, 0), top)
+	w.down("max", func() { VMAXPS(mem(w.px, 0), top, top) })
+	s.zero(sum)
+	w.down("exp", func() {
+		VMOVUPS(mem(w.px, 0), v)
+		VSUBPS(top, v, v)
+		e.emit(v, s.regs[3], s.regs[4])
+		VADDPS(v, sum, sum)
+		VMOVUPS(v, mem(w.py, 0))
+	})
+	VMOVUPS(t.one, v)
+	VDIVPS(sum, v, sum)
+	w.down("scale", func() {
+		VMULPS(mem(w.py, 0), sum, v)
+		VMOVUPS(v, mem(w.py, 0))
+	})
+	w.finish()
+}
+
+// emitLayerNorm writes the two-pass layer norm down each column.
+func emitLayerNorm(s isa) {
+	text(s, "layerNorm", "func(c *Columns)", "normalises each column of X to zero mean and unit variance, then applies Gamma and Beta, in Y.")
+	w := begin(s, "layerNorm")
+	mean, ss, v, inv := s.regs[0], s.regs[1], s.regs[2], s.regs[3]
+	VBROADCASTSS(mem(w.c, columns.invRows), inv)
+	s.zero(mean)
+	w.down("mean", func() { VADDPS(mem(w.px, 0), mean, mean) })
+	VMULPS(inv, mean, mean)
+	s.zero(ss)
+	w.down("variance", func() {
+		VMOVUPS(mem(w.px, 0), v)
+		VSUBPS(mean, v, v)
+		VFMADD231PS(v, v, ss)
+	})
+	VMULPS(inv, ss, ss)
+	VBROADCASTSS(mem(w.c, columns.eps), v)
+	VADDPS(v, ss, ss)
+	VSQRTPS(ss, ss)
+	MOVQ(mem(w.c, columns.gamma), w.gamma)
+	MOVQ(mem(w.c, columns.beta), w.beta)
+	g, b := s.regs[4], s.regs[5]
+	w.down("apply", func() {
+		VMOVUPS(mem(w.px, 0), v)
+		VSUBPS(mean, v, v)
+		VDIVPS(ss, v, v)
+		VBROADCASTSS(mem(w.gamma, 0), g)
+		VBROADCASTSS(mem(w.beta, 0), b)
+		VFMADD213PS(b, g, v)
+		VMOVUPS(v, mem(w.py, 0))
+		ADDQ(imm(4), w.gamma)
+		ADDQ(imm(4), w.beta)
+	})
+	w.finish()
+}
+
+// emitGELU writes the exact (erf) GELU over a contiguous run of whole vectors.
+func emitGELU(s isa, t tables) {
+	text(s, "gelu", "func(c *Columns)", "writes the exact GELU of row 0 of X to row 0 of Y.")
+	e := newExp(s, t, 8)
+	w := begin(s, "gelu")
+	x, z, q, tt, p := s.regs[0], s.regs[1], s.regs[2], s.regs[3], s.regs[4]
+	VMOVUPS(mem(w.x, 0), x)
+	VANDPS(t.abs, x, z)
+	VMOVUPS(t.one, tt)
+	VMOVAPS(tt, p)
+	VFMADD231PS(t.erfP, z, p) // 1 + p·|x|/√2
+	VDIVPS(p, tt, tt)
+	VMOVUPS(t.erfC[0], q)
+	for _, c := range t.erfC[1:] {
+		VFMADD213PS(c, tt, q)
+	}
+	VMULPS(tt, q, q)
+	VMULPS(x, x, p)
+	VMULPS(t.negHalf, p, p)
+	e.emit(p, s.regs[5], s.regs[6])
+	VMULPS(p, q, q) // (1 − erf(|x|/√2)) / 2
+	s.zero(p)
+	VMAXPS(x, p, p)
+	VFNMADD231PS(z, q, p) // max(x, 0) − |x|·q
+	VMOVUPS(p, mem(w.y, 0))
+	w.finish()
+}

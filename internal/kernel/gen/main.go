@@ -1,0 +1,74 @@
+// Command gen writes the assembly kernels of package kernel.
+//
+//	go run ./internal/kernel/gen -out internal/kernel/kernels_amd64.s -stubs internal/kernel/kernels_amd64.go -pkg kernel
+package main
+
+import (
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// isa is one vector instruction set as the emitters see it.
+type isa struct {
+	name    string
+	lanes   int // float32 per vector
+	maxRows int // rows of the largest tile
+	maxVecs int // vectors of the largest tile
+	regs    []reg.VecPhysical
+}
+
+var (
+	avx512 = isa{"AVX512", 16, 8, 3, []reg.VecPhysical{
+		reg.Z0, reg.Z1, reg.Z2, reg.Z3, reg.Z4, reg.Z5, reg.Z6, reg.Z7, reg.Z8, reg.Z9, reg.Z10, reg.Z11, reg.Z12, reg.Z13, reg.Z14, reg.Z15,
+		reg.Z16, reg.Z17, reg.Z18, reg.Z19, reg.Z20, reg.Z21, reg.Z22, reg.Z23, reg.Z24, reg.Z25, reg.Z26, reg.Z27, reg.Z28, reg.Z29, reg.Z30, reg.Z31}}
+	avx2 = isa{"AVX2", 8, 6, 2, []reg.VecPhysical{
+		reg.Y0, reg.Y1, reg.Y2, reg.Y3, reg.Y4, reg.Y5, reg.Y6, reg.Y7, reg.Y8, reg.Y9, reg.Y10, reg.Y11, reg.Y12, reg.Y13, reg.Y14, reg.Y15}}
+)
+
+func (s isa) wide() bool { return s.lanes == 16 }
+
+// bytes is the size of one vector.
+func (s isa) bytes() int { return 4 * s.lanes }
+
+// zero clears a register without a dependency on its old value.
+func (s isa) zero(r reg.VecPhysical) {
+	if s.wide() {
+		VPXORD(r, r, r)
+	} else {
+		VXORPS(r, r, r)
+	}
+}
+
+func mem(base reg.Register, disp int) operand.Mem { return operand.Mem{Base: base, Disp: disp} }
+
+func memIndex(base, index reg.Register, scale uint8, disp int) operand.Mem {
+	return operand.Mem{Base: base, Index: index, Scale: scale, Disp: disp}
+}
+
+func imm(n int) operand.Constant { return operand.Imm(uint64(n)) }
+
+func main() {
+	Package("coar/internal/kernel/abi")
+	ConstraintExpr("amd64")
+	tables := emitTables()
+	for _, s := range []isa{avx512, avx2} {
+		for rows := 1; rows <= s.maxRows; rows++ {
+			for vecs := 1; vecs <= s.maxVecs; vecs++ {
+				emitTile(s, rows, vecs, tables)
+			}
+		}
+		emitSoftmax(s, tables)
+		emitLayerNorm(s)
+		emitGELU(s, tables)
+	}
+	Generate()
+}
+
+func text(s isa, name, signature, doc string) {
+	TEXT(name+s.name, NOSPLIT, signature)
+	Doc(fmt.Sprintf("%s%s %s", name, s.name, doc))
+	Pragma("noescape")
+}

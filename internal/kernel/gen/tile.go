@@ -1,0 +1,168 @@
+package main
+
+import (
+	"fmt"
+	"unsafe"
+
+	. "github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+
+	"coar/internal/kernel/abi"
+)
+
+// Field offsets of abi.Tile; a slice's first word is its data pointer, the second its length.
+var tile struct {
+	a, b, k, kLen, out, res, resLen, bAt, bStep, outAt, resAt, last, relu, aRow, outRow, resRow, scale, shift int
+}
+
+func init() {
+	var t abi.Tile
+	const word = int(unsafe.Sizeof(uintptr(0)))
+	tile.a, tile.b = int(unsafe.Offsetof(t.A)), int(unsafe.Offsetof(t.B))
+	tile.k, tile.kLen = int(unsafe.Offsetof(t.K)), int(unsafe.Offsetof(t.K))+word
+	tile.out = int(unsafe.Offsetof(t.Out))
+	tile.res, tile.resLen = int(unsafe.Offsetof(t.Res)), int(unsafe.Offsetof(t.Res))+word
+	tile.bAt, tile.bStep = int(unsafe.Offsetof(t.BAt)), int(unsafe.Offsetof(t.BStep))
+	tile.outAt, tile.resAt = int(unsafe.Offsetof(t.OutAt)), int(unsafe.Offsetof(t.ResAt))
+	tile.last, tile.relu = int(unsafe.Offsetof(t.Last)), int(unsafe.Offsetof(t.ReLU))
+	tile.aRow, tile.outRow, tile.resRow = int(unsafe.Offsetof(t.ARow)), int(unsafe.Offsetof(t.OutRow)), int(unsafe.Offsetof(t.ResRow))
+	tile.scale, tile.shift = int(unsafe.Offsetof(t.Scale)), int(unsafe.Offsetof(t.Shift))
+}
+
+// rowPtr are the general registers that hold the A row pointers.
+var rowPtr = []reg.Register{reg.RAX, reg.RBX, reg.RCX, reg.RDX, reg.RSI, reg.RDI, reg.R8, reg.R9}
+
+// emitTile writes one rows x vecs block: accumulators stay in registers over the whole reduction.
+//
+// Register use: acc[r][v] first, then one register per B vector, the rest rotate for broadcasts of A.
+func emitTile(s isa, rows, vecs int, tables tables) {
+	text(s, fmt.Sprintf("tile%dx%d", rows, vecs), "func(t *Tile)", fmt.Sprintf("computes a block of %d rows by %d vectors.", rows, vecs))
+	acc := func(r, v int) reg.VecPhysical { return s.regs[r*vecs+v] }
+	bvec := func(v int) reg.VecPhysical { return s.regs[rows*vecs+v] }
+	spare := s.regs[rows*vecs+vecs:]
+
+	t, b, k, n, bOff, aOff, step := reg.R15, reg.R10, reg.R11, reg.R12, reg.R13, reg.RBP, reg.R14
+	MOVQ(operand.NewParamAddr("t", 0), t)
+	MOVQ(mem(t, tile.a), aOff)
+	for r := range rows {
+		MOVLQSX(mem(t, tile.aRow+4*r), rowPtr[r])
+		LEAQ(memIndex(aOff, rowPtr[r], 4, 0), rowPtr[r])
+	}
+	MOVQ(mem(t, tile.b), b)
+	MOVQ(mem(t, tile.bAt), bOff)
+	LEAQ(memIndex(b, bOff, 4, 0), b)
+	MOVQ(mem(t, tile.bStep), step)
+	MOVQ(mem(t, tile.k), k)
+	MOVQ(mem(t, tile.kLen), n)
+	// From here on the third B vector is reached as b + 2·step elements, so step is kept in elements.
+	for i := range rows * vecs {
+		s.zero(s.regs[i])
+	}
+
+	loop, done := label(s, rows, vecs, "k"), label(s, rows, vecs, "epilogue")
+	TESTQ(n, n)
+	JZ(operand.LabelRef(done))
+	Label(loop)
+	MOVLQSX(mem(k, 0), aOff)
+	MOVLQSX(mem(k, 4), bOff)
+	LEAQ(memIndex(b, bOff, 4, 0), bOff)
+	VMOVUPS(mem(bOff, 0), bvec(0))
+	if vecs > 1 {
+		VMOVUPS(memIndex(bOff, step, 4, 0), bvec(1))
+	}
+	if vecs > 2 {
+		VMOVUPS(memIndex(bOff, step, 8, 0), bvec(2))
+	}
+	for r := range rows {
+		a := spare[r%len(spare)]
+		VBROADCASTSS(memIndex(rowPtr[r], aOff, 4, 0), a)
+		for v := range vecs {
+			VFMADD231PS(bvec(v), a, acc(r, v))
+		}
+	}
+	ADDQ(imm(8), k)
+	DECQ(n)
+	JNZ(operand.LabelRef(loop))
+	Label(done)
+
+	emitEpilogue(s, rows, vecs, t, acc, bvec(0), tables)
+	if s.wide() {
+		VZEROUPPER()
+	} else {
+		VZEROUPPER()
+	}
+	RET()
+}
+
+func label(s isa, rows, vecs int, name string) string {
+	return fmt.Sprintf("%s_%s_%dx%d", name, s.name, rows, vecs)
+}
+
+// emitEpilogue scales, shifts, adds the residual, clamps and stores the accumulators.
+func emitEpilogue(s isa, rows, vecs int, t reg.Register, acc func(r, v int) reg.VecPhysical, tmp reg.VecPhysical, tables tables) {
+	out, res, at, relu, last := reg.R10, reg.R11, reg.R12, reg.R13, reg.RBP
+	scale := s.regs[rows*vecs+vecs] // a broadcast register, free by now
+	// acc = acc·scale + shift
+	for r := range rows {
+		VBROADCASTSS(mem(t, tile.scale+4*r), scale)
+		VBROADCASTSS(mem(t, tile.shift+4*r), tmp)
+		for v := range vecs {
+			VFMADD213PS(tmp, scale, acc(r, v))
+		}
+	}
+	noRes := label(s, rows, vecs, "noresidual")
+	MOVQ(mem(t, tile.resLen), at)
+	TESTQ(at, at)
+	JZ(operand.LabelRef(noRes))
+	MOVQ(mem(t, tile.res), res)
+	MOVQ(mem(t, tile.resAt), at)
+	LEAQ(memIndex(res, at, 4, 0), res)
+	for r := range rows {
+		MOVLQSX(mem(t, tile.resRow+4*r), at)
+		for v := range vecs {
+			VADDPS(memIndex(res, at, 4, v*s.bytes()), acc(r, v), acc(r, v))
+		}
+	}
+	Label(noRes)
+	noReLU := label(s, rows, vecs, "norelu")
+	MOVQ(mem(t, tile.relu), relu)
+	TESTQ(relu, relu)
+	JZ(operand.LabelRef(noReLU))
+	s.zero(tmp)
+	for r := range rows {
+		for v := range vecs {
+			// The accumulator is the second source, which MAXPS returns for NaN: a NaN is never hidden.
+			VMAXPS(acc(r, v), tmp, acc(r, v))
+		}
+	}
+	Label(noReLU)
+	MOVQ(mem(t, tile.out), out)
+	MOVQ(mem(t, tile.outAt), at)
+	LEAQ(memIndex(out, at, 4, 0), out)
+	MOVQ(mem(t, tile.last), last)
+	if s.wide() {
+		MOVQ(operand.U32(1), reg.RCX)
+		SHLXQ(last, reg.RCX, reg.RCX)
+		DECQ(reg.RCX)
+		KMOVW(reg.ECX, reg.K1)
+	} else {
+		LEAQ(tables.lanes, reg.RCX)
+		NEGQ(last)
+		VMOVUPS(memIndex(reg.RCX, last, 4, 32), tmp)
+	}
+	for r := range rows {
+		MOVLQSX(mem(t, tile.outRow+4*r), at)
+		for v := range vecs {
+			dst := memIndex(out, at, 4, v*s.bytes())
+			switch {
+			case v < vecs-1:
+				VMOVUPS(acc(r, v), dst)
+			case s.wide():
+				VMOVUPS(acc(r, v), reg.K1, dst)
+			default:
+				VMASKMOVPS(acc(r, v), tmp, dst)
+			}
+		}
+	}
+}

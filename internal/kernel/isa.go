@@ -1,0 +1,61 @@
+package kernel
+
+import (
+	"fmt"
+	"os"
+
+	"coar/internal/fault"
+)
+
+// EnvISA is the environment variable that forces an instruction set: avx512, avx2 or portable.
+const EnvISA = "COAR_ISA"
+
+// Set is the kernels of one instruction set. It is immutable and safe for concurrent use.
+type Set struct {
+	Name    string // avx512, avx2 or portable
+	Lanes   int    // float32 per vector
+	MaxRows int    // rows of the largest tile
+	MaxVecs int    // vectors of the largest tile
+
+	tiles     [MaxRows][]func(*Tile)
+	softmax   func(*Columns)
+	layerNorm func(*Columns)
+	gelu      func(*Columns)
+}
+
+// Tile runs a tile of rows <= MaxRows by vecs <= MaxVecs; 1 <= t.Last <= Lanes.
+func (s *Set) Tile(t *Tile, rows, vecs int) { s.tiles[rows-1][vecs-1](t) }
+
+// Softmax writes the softmax of each column of c.X to c.Y. Relative error below 4e-7; NaN propagates.
+func (s *Set) Softmax(c *Columns) { s.softmax(c) }
+
+// LayerNorm normalises each column of c.X to zero mean and unit variance, multiplies by Gamma and adds Beta.
+func (s *Set) LayerNorm(c *Columns) { s.layerNorm(c) }
+
+// GELU writes x·Φ(x) of the first c.Cols elements of X to Y, rounded up to whole vectors. Absolute error below 5e-7 for |x| <= 10.
+func (s *Set) GELU(c *Columns) { s.gelu(c) }
+
+// Detect returns the set that EnvISA names, or the best one that the processor has.
+//
+// Errors: a fault.Usage where the variable names no set, or one that the processor lacks.
+func Detect() (*Set, error) { return byName(os.Getenv(EnvISA)) }
+
+// Available returns every set that this processor can run, best first.
+func Available() []*Set { return append(assembled(), portable()) }
+
+func byName(name string) (*Set, error) {
+	sets := Available()
+	if name == "" {
+		return sets[0], nil
+	}
+	for _, s := range sets {
+		if s.Name == name {
+			return s, nil
+		}
+	}
+	var names []string
+	for _, s := range sets {
+		names = append(names, s.Name)
+	}
+	return nil, fault.Usagef("%s is %q; this processor has %s", EnvISA, name, fmt.Sprint(names))
+}

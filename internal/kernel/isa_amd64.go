@@ -1,0 +1,45 @@
+//go:build amd64
+
+package kernel
+
+import "golang.org/x/sys/cpu"
+
+// assembled returns the sets of assembly kernels that this processor and operating system support, best first.
+func assembled() []*Set {
+	var sets []*Set
+	if cpu.X86.HasAVX512F && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VL && cpu.X86.HasBMI2 && cpu.X86.HasFMA {
+		sets = append(sets, avx512())
+	}
+	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
+		sets = append(sets, avx2())
+	}
+	return sets
+}
+
+func avx512() *Set {
+	return &Set{Name: "avx512", Lanes: 16, MaxRows: 8, MaxVecs: 3,
+		softmax: softmaxAVX512, layerNorm: layerNormAVX512, gelu: geluAVX512,
+		tiles: [MaxRows][]func(*Tile){
+			{tile1x1AVX512, tile1x2AVX512, tile1x3AVX512},
+			{tile2x1AVX512, tile2x2AVX512, tile2x3AVX512},
+			{tile3x1AVX512, tile3x2AVX512, tile3x3AVX512},
+			{tile4x1AVX512, tile4x2AVX512, tile4x3AVX512},
+			{tile5x1AVX512, tile5x2AVX512, tile5x3AVX512},
+			{tile6x1AVX512, tile6x2AVX512, tile6x3AVX512},
+			{tile7x1AVX512, tile7x2AVX512, tile7x3AVX512},
+			{tile8x1AVX512, tile8x2AVX512, tile8x3AVX512},
+		}}
+}
+
+func avx2() *Set {
+	return &Set{Name: "avx2", Lanes: 8, MaxRows: 6, MaxVecs: 2,
+		softmax: softmaxAVX2, layerNorm: layerNormAVX2, gelu: geluAVX2,
+		tiles: [MaxRows][]func(*Tile){
+			{tile1x1AVX2, tile1x2AVX2},
+			{tile2x1AVX2, tile2x2AVX2},
+			{tile3x1AVX2, tile3x2AVX2},
+			{tile4x1AVX2, tile4x2AVX2},
+			{tile5x1AVX2, tile5x2AVX2},
+			{tile6x1AVX2, tile6x2AVX2},
+		}}
+}
