@@ -1,0 +1,200 @@
+// Package models recognises an architecture from a checkpoint's tensors, lists its components and builds its graph.
+//
+// Each architecture is one short file. The component groups and their order are those of ALGORITHM's table:
+// PyTorch's named_modules order, one group per weight tensor, one component per row.
+package models
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"coar/internal/checkpoint"
+	"coar/internal/fault"
+	"coar/internal/kernel"
+	"coar/internal/nn"
+)
+
+// Group is the components of one weight tensor: its rows.
+type Group struct {
+	Key  string `json:"key"`
+	Rows int    `json:"rows"`
+}
+
+// Preprocess is how stored pictures become inputs, as the architecture's authors did it.
+type Preprocess struct {
+	Resize        int
+	Crop          int
+	Interpolation string
+	Mean, Std     []float32
+}
+
+// Model is a checkpoint understood: weights bound to an architecture, components numbered. Immutable; safe for concurrent use.
+type Model struct {
+	Arch       string // the registry's name, with sizes where the name alone does not fix them
+	Heads      int    // attention heads; 0 where there are none
+	Classes    int
+	Channels   int // input channels
+	Height     int // input size that the weights demand; 0: any
+	Width      int
+	Preprocess Preprocess
+	Groups     []Group             // the component groups, in component order
+	Aliases    map[string][]string // other names that the file has for a tensor
+
+	masked   map[string]bool
+	widest   func(h, w int) int // elements of the largest activation of one example
+	separate bool               // examples lie side by side instead of interleaved
+	build    func(b *nn.Builder) *nn.Map
+}
+
+// Options choose among what a checkpoint leaves open.
+type Options struct {
+	Arch    string   // a registry name, or auto
+	Heads   int      // attention heads; 0: width/64
+	Include []string // globs over weight keys: the groups to use instead of the architecture's own choice
+	Exclude []string // globs over weight keys: groups to leave out
+}
+
+// blueprint is an architecture with its sizes read from a checkpoint: what it expects and how to build it.
+type blueprint struct {
+	Model
+	wants      []checkpoint.Want
+	candidates []Group         // every weight whose rows could be components
+	chosen     map[string]bool // those that are by default
+	bind       func(t map[string][]float32)
+}
+
+// Weights are the named tensors of a checkpoint.
+type Weights interface {
+	Path() string
+	Keys() []string
+	Shape(key string) ([]int, bool)
+	Bind(wants []checkpoint.Want) (map[string][]float32, error)
+}
+
+// Open recognises the checkpoint and binds its tensors.
+//
+// Errors: fault.Usage for an unknown Arch or globs that leave nothing, fault.Conflict where no architecture fits or tensors are
+// missing, unexpected or misshapen, fault.Malformed where a weight is not finite.
+func Open(f Weights, o Options) (*Model, error) {
+	bp, err := recognise(f, o)
+	if err != nil {
+		return nil, err
+	}
+	tensors, err := f.Bind(bp.wants)
+	if err != nil {
+		return nil, fmt.Errorf("models: %s: %w", bp.Arch, err)
+	}
+	m := bp.Model
+	if m.Groups, err = choose(bp, o); err != nil {
+		return nil, err
+	}
+	m.masked = map[string]bool{}
+	for _, g := range m.Groups {
+		m.masked[g.Key] = true
+	}
+	m.Aliases = map[string][]string{}
+	for _, w := range bp.wants {
+		if len(w.Aliases) > 0 {
+			m.Aliases[w.Key] = w.Aliases
+		}
+	}
+	bp.bind(tensors)
+	return &m, nil
+}
+
+// choose applies the globs to the candidate groups.
+func choose(bp *blueprint, o Options) ([]Group, error) {
+	match := func(globs []string, key string) (bool, error) {
+		for _, g := range globs {
+			ok, err := path.Match(g, key)
+			if err != nil {
+				return false, fault.Usagef("--include/--exclude: %q is no valid glob", g)
+			}
+			if ok {
+				return true, nil
+			}
+		}
+		return false, nil
+	}
+	var groups []Group
+	for _, g := range bp.candidates {
+		in := bp.chosen[g.Key]
+		var err error
+		if len(o.Include) > 0 {
+			if in, err = match(o.Include, g.Key); err != nil {
+				return nil, err
+			}
+		}
+		out, err := match(o.Exclude, g.Key)
+		if err != nil {
+			return nil, err
+		}
+		if in && !out {
+			groups = append(groups, g)
+		}
+	}
+	if len(groups) == 0 {
+		var keys []string
+		for _, g := range bp.candidates {
+			keys = append(keys, g.Key)
+		}
+		return nil, fault.Usagef("--include/--exclude leave no component group; the weights to choose from are %s", strings.Join(keys, ", "))
+	}
+	return groups, nil
+}
+
+// Components is the number of components, p.
+func (m *Model) Components() int {
+	n := 0
+	for _, g := range m.Groups {
+		n += g.Rows
+	}
+	return n
+}
+
+// Batch proposes how many of n examples of h x w pixels one run should take: enough to fill the vectors of the
+// smallest map, few enough that an activation stays in the cache.
+func (m *Model) Batch(n, h, w int) int {
+	const cache = 12 << 20 // bytes of an activation: a worker's share of a last-level cache
+	limit := max(1, cache/(4*max(1, m.widest(h, w))))
+	if m.separate {
+		return max(1, min(n, limit, 32))
+	}
+	b := 1
+	for b*2 <= min(16, limit) && b < n {
+		b *= 2
+	}
+	return b
+}
+
+// NewProgram builds the graph for batch examples of h x w pixels per run. Each worker needs its own; the weights are shared.
+func (m *Model) NewProgram(set *kernel.Set, batch, h, w int) (*Program, error) {
+	if m.Height != 0 && (h != m.Height || w != m.Width) {
+		return nil, fault.Conflictf("models: %s takes images of %dx%d, these are %dx%d", m.Arch, m.Height, m.Width, h, w)
+	}
+	b := nn.NewBuilder(set, batch, m.Channels, h, w, m.masked)
+	p, err := b.Compile(m.build(b))
+	if err != nil {
+		return nil, fmt.Errorf("models: build %s: %w", m.Arch, err)
+	}
+	prog := &Program{Program: p}
+	for _, g := range m.Groups {
+		prog.keeps = append(prog.keeps, p.Keep(g.Key))
+	}
+	return prog, nil
+}
+
+// Program is a compiled model whose keep vectors are addressed by component.
+type Program struct {
+	*nn.Program
+	keeps [][]float32
+}
+
+// SetKeep spreads keep [p], values in [0,1], over the component groups.
+func (p *Program) SetKeep(keep []float32) {
+	for _, k := range p.keeps {
+		copy(k, keep)
+		keep = keep[len(k):]
+	}
+}

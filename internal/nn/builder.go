@@ -1,0 +1,217 @@
+package nn
+
+import (
+	"fmt"
+
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"coar/internal/kernel"
+)
+
+// Builder assembles one worker's graph. Its methods may be chained freely: the first error sticks and Compile reports it.
+type Builder struct {
+	set    *kernel.Set
+	graph  *G.ExprGraph
+	batch  *Batch
+	size   int // examples per run
+	images *tensor.Dense
+	input  *G.Node
+	masked map[string]bool
+	keeps  map[string][]float32
+	err    error
+}
+
+// Map is an activation in the graph under construction.
+type Map struct {
+	Plane
+	node   *G.Node
+	phases *G.Node // split by parity, made at the first use with stride 2
+	frozen bool    // no keep value reaches it
+}
+
+// NewBuilder starts a graph for size examples of shape [c, h, w] per run; masked names the weights whose rows are components.
+func NewBuilder(set *kernel.Set, size, c, h, w int, masked map[string]bool) *Builder {
+	b := &Builder{set: set, graph: G.NewGraph(), batch: &Batch{}, size: size, masked: masked, keeps: map[string][]float32{}}
+	b.images = tensor.New(tensor.WithShape(size, c, h, w), tensor.Of(tensor.Float32))
+	b.input = b.value("images", b.images)
+	return b
+}
+
+func (b *Builder) value(name string, t *tensor.Dense) *G.Node {
+	return G.NewTensor(b.graph, tensor.Float32, t.Dims(), G.WithShape(t.Shape()...), G.WithName(name), G.WithValue(t))
+}
+
+// weight enters a tensor that all workers share under its checkpoint key.
+func (b *Builder) weight(key string, data []float32, shape ...int) *G.Node {
+	return b.value(key, tensor.New(tensor.WithShape(shape...), tensor.WithBacking(data)))
+}
+
+func (b *Builder) apply(op interface {
+	G.Op
+	setInputs([]int)
+}, inputs ...*G.Node) *G.Node {
+	if b.err != nil {
+		return b.input
+	}
+	n, err := apply(op, inputs...)
+	if err != nil {
+		b.err = err
+		return b.input
+	}
+	return n
+}
+
+// fail records the first error of the construction.
+func (b *Builder) fail(format string, args ...any) {
+	if b.err == nil {
+		b.err = fmt.Errorf("nn: "+format, args...)
+	}
+}
+
+// layerInputs are a layer's constant inputs and, where its rows are components, its keep vector.
+func (b *Builder) layerInputs(l Layer) []*G.Node {
+	scale, shift := l.Scale, l.Shift
+	if scale == nil {
+		scale = filled(l.Out, 1)
+	}
+	if shift == nil {
+		shift = make([]float32, l.Out)
+	}
+	in := []*G.Node{b.weight(l.Key, l.Weight, l.Out, l.In*l.Kernel*l.Kernel), b.weight(l.Key+"/scale", scale, l.Out), b.weight(l.Key+"/shift", shift, l.Out)}
+	if b.masked[l.Key] {
+		keep := filled(l.Out, 1)
+		b.keeps[l.Key] = keep
+		in = append(in, b.weight(l.Key+"/keep", keep, l.Out))
+	}
+	return in
+}
+
+func filled(n int, v float32) []float32 {
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = v
+	}
+	return x
+}
+
+// Pack brings the images into a plane with a border of pad, all examples of the batch interleaved.
+func (b *Builder) Pack(pad int) Map {
+	s := b.images.Shape()
+	p := Plane{C: s[1], H: s[2], W: s[3], G: s[0], Pad: pad}
+	return Map{Plane: p, node: b.apply(newPack(p, b.batch), b.input), frozen: true}
+}
+
+// split returns x by parity of rows and columns, once however many layers read it so.
+func (b *Builder) split(x *Map) *G.Node {
+	if x.phases == nil {
+		var batch *Batch
+		if x.frozen {
+			batch = b.batch
+		}
+		x.phases = b.apply(newSplit(x.node.Name()+x.node.Op().String(), phasesOf(x.Plane), batch), x.node)
+	}
+	return x.phases
+}
+
+// read returns how l reads x, and the node to read.
+func (b *Builder) read(x *Map, l Layer) (view, *G.Node) {
+	if x.C != l.In {
+		b.fail("%s reads %d channels, %d are there", l.Key, l.In, x.C)
+	}
+	if l.Pad > x.Pad {
+		b.fail("%s needs a border of %d, the map has %d", l.Key, l.Pad, x.Pad)
+	}
+	if b.err != nil {
+		return view{at: func(int) int { return 0 }, tap: func(int, int) int { return 0 }}, b.input
+	}
+	if l.Stride == 2 {
+		return phasesOf(x.Plane).view(l), b.split(x)
+	}
+	return directView(x.Plane, l), x.node
+}
+
+func (b *Builder) outPlane(x *Map, l Layer, pad int) Plane {
+	return Plane{C: l.Out, H: l.outSize(x.H), W: l.outSize(x.W), G: x.G, Pad: pad}
+}
+
+// Stem applies a network's first convolution and ReLU, then with pool a 3x3 max pooling of stride 2.
+func (b *Builder) Stem(x *Map, l Layer, pool bool, pad int) *Map {
+	v, node := b.read(x, l)
+	conv := b.outPlane(x, l, pad)
+	out := conv
+	if pool {
+		conv.Pad = 1
+		out.H, out.W = (conv.H+1)/2, (conv.W+1)/2
+	}
+	c := newConv(b.set, l, v, conv, ReLU, nil, b.masked[l.Key])
+	n := b.apply(newStem(c, pool, out, b.batch), append([]*G.Node{node}, b.layerInputs(l)...)...)
+	return &Map{Plane: out, node: n}
+}
+
+// Conv applies a convolution or, on a map of height 1, a linear layer. The result has a border of pad.
+func (b *Builder) Conv(x *Map, l Layer, act Activation, pad int) *Map {
+	return b.conv(x, l, act, pad, nil)
+}
+
+// ConvAdd adds the map skip before the activation.
+func (b *Builder) ConvAdd(x *Map, l Layer, act Activation, pad int, skip *Map) *Map {
+	return b.conv(x, l, act, pad, &residual{node: skip.node, stride: skip.Stride(), at: func(y int) int { return skip.At(y, 0) },
+		c: skip.C, flat: skip.contiguous()})
+}
+
+// ConvAddSubsampled adds every second position of the map skip, its channel 0 to the result's channel shift: the
+// parameter-free shortcut of He et al. (2015), option A.
+func (b *Builder) ConvAddSubsampled(x *Map, l Layer, act Activation, pad int, skip *Map, shift int) *Map {
+	p := phasesOf(skip.Plane)
+	d := skip.Pad
+	return b.conv(x, l, act, pad, &residual{node: b.split(skip), stride: p.stride(),
+		at: func(y int) int { return p.at(2*y+d, d) }, shift: shift, c: skip.C})
+}
+
+func (b *Builder) conv(x *Map, l Layer, act Activation, pad int, res *residual) *Map {
+	v, node := b.read(x, l)
+	out := b.outPlane(x, l, pad)
+	inputs := append([]*G.Node{node}, b.layerInputs(l)...)
+	if res != nil {
+		inputs = append(inputs, res.node)
+	}
+	return &Map{Plane: out, node: b.apply(newConv(b.set, l, v, out, act, res, b.masked[l.Key]), inputs...)}
+}
+
+// AveragePool averages the map over side x side windows that cover it.
+func (b *Builder) AveragePool(id string, x *Map, side int) *Map {
+	op, out := newPool(id, x.Plane, side)
+	return &Map{Plane: out, node: b.apply(op, x.node)}
+}
+
+// Embed makes tokens of image patches; see embed. pos is [D, T].
+func (b *Builder) Embed(l Layer, class, pos []float32) (*Map, int) {
+	s := b.images.Shape()
+	op := newEmbed(b.set, l.Key+"/embed", Plane{C: s[1], H: s[2], W: s[3]}, l.Kernel, l.Out, b.size, b.batch)
+	n := b.apply(op, b.input, b.weight(l.Key, l.Weight, l.Out, l.In*l.Kernel*l.Kernel), b.weight(l.Key+"/bias", l.Shift, l.Out),
+		b.weight("class_token", class, l.Out), b.weight("encoder.pos_embedding", pos, l.Out, op.tokens()))
+	return &Map{Plane: op.out, node: n, frozen: true}, op.tokens()
+}
+
+// LayerNorm normalises every token.
+func (b *Builder) LayerNorm(key string, x *Map, weight, bias []float32, eps float32) *Map {
+	var batch *Batch
+	if x.frozen {
+		batch = b.batch
+	}
+	op := newLayerNorm(b.set, key+"/op", x.Plane, eps, batch)
+	return &Map{Plane: x.Plane, node: b.apply(op, x.node, b.weight(key+".weight", weight, x.C), b.weight(key+".bias", bias, x.C)), frozen: x.frozen}
+}
+
+// Attention is multi-head self-attention on the concatenated projections qkv.
+func (b *Builder) Attention(id string, qkv *Map, tokens, heads int) *Map {
+	op := newAttention(b.set, id, qkv.Plane, tokens, heads)
+	return &Map{Plane: op.plane, node: b.apply(op, qkv.node)}
+}
+
+// ClassTokens picks every example's first token.
+func (b *Builder) ClassTokens(x *Map, tokens int) *Map {
+	op := newClassToken("class_tokens", x.Plane, tokens)
+	return &Map{Plane: op.out, node: b.apply(op, x.node)}
+}

@@ -1,0 +1,73 @@
+package nn
+
+import (
+	"fmt"
+	"hash"
+	"hash/fnv"
+
+	"github.com/chewxy/hm"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// base carries what gorgonia asks of every op: an identity, the types of inputs and output, and the output buffer.
+type base struct {
+	id     string // unique in the graph: gorgonia merges nodes whose ops hash alike
+	inDims []int  // number of dimensions of each input
+	out    *tensor.Dense
+	buf    []float32 // the memory of out
+}
+
+// newBase allocates the op's output of the given shape.
+func newBase(id string, shape ...int) base {
+	n := tensor.Shape(shape).TotalSize()
+	buf := buffer(n)
+	return base{id: id, buf: buf, out: tensor.New(tensor.WithShape(shape...), tensor.WithBacking(buf))}
+}
+
+func (b *base) Arity() int { return len(b.inDims) }
+
+func (b *base) Type() hm.Type {
+	var ts []hm.Type
+	for _, d := range b.inDims {
+		ts = append(ts, tensorType(d))
+	}
+	return hm.NewFnType(append(ts, tensorType(b.out.Dims()))...)
+}
+
+func tensorType(dims int) hm.Type { return G.TensorType{Dims: dims, Of: G.Float32} }
+
+func (b *base) InferShape(...G.DimSizer) (tensor.Shape, error) { return b.out.Shape().Clone(), nil }
+func (b *base) ReturnsPtr() bool                               { return true }
+func (b *base) CallsExtern() bool                              { return false }
+func (b *base) OverwritesInput() int                           { return -1 }
+func (b *base) WriteHash(h hash.Hash)                          { fmt.Fprint(h, b.id) }
+func (b *base) String() string                                 { return b.id }
+
+func (b *base) Hashcode() uint32 {
+	h := fnv.New32a()
+	b.WriteHash(h)
+	return h.Sum32()
+}
+
+// apply adds op to the graph of its inputs and names the result after the op.
+func apply(op interface {
+	G.Op
+	setInputs([]int)
+}, inputs ...*G.Node) (*G.Node, error) {
+	var dims []int
+	for _, in := range inputs {
+		dims = append(dims, in.Dims())
+	}
+	op.setInputs(dims)
+	out, err := G.ApplyOp(op, inputs...)
+	if err != nil {
+		return nil, fmt.Errorf("nn: %s: %w", op, err)
+	}
+	return out, nil
+}
+
+func (b *base) setInputs(dims []int) { b.inDims = dims }
+
+// floats is the memory of a graph value, including the slack beyond its length.
+func floats(v G.Value) []float32 { return v.Data().([]float32) }

@@ -1,0 +1,35 @@
+package nn
+
+import "coar/internal/kernel"
+
+// Plane is the layout of an activation in memory: C channels of (H+2·Pad)·(W+2·Pad) positions with G examples each,
+// the examples innermost. Channels start Stride elements apart. The border of width Pad is zero and never written.
+type Plane struct {
+	C, H, W int
+	G       int // examples interleaved at each position
+	Pad     int
+}
+
+// RowLen is the number of elements from one map row to the next.
+func (p Plane) RowLen() int { return (p.W + 2*p.Pad) * p.G }
+
+// Stride is the number of elements from one channel to the next: whole cache lines, an odd number of them, so that
+// equal positions of many channels do not fall into the same few cache sets.
+func (p Plane) Stride() int { return oddLines((p.H + 2*p.Pad) * p.RowLen()) }
+
+// At is the element of channel 0, row y, column x, first example.
+func (p Plane) At(y, x int) int { return (y+p.Pad)*p.RowLen() + (x+p.Pad)*p.G }
+
+// Len is the number of elements of the whole activation.
+func (p Plane) Len() int { return p.C * p.Stride() }
+
+// contiguous says that all positions of a channel follow each other without a border.
+func (p Plane) contiguous() bool { return p.Pad == 0 }
+
+// buffer allocates a zeroed activation of n elements with the slack that the kernels need beyond its length.
+func buffer(n int) []float32 { return make([]float32, n, n+kernel.Slack) }
+
+func oddLines(n int) int {
+	const line = 16 // float32 per cache line
+	return ((n+line-1)/line | 1) * line
+}

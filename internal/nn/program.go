@@ -1,0 +1,70 @@
+package nn
+
+import (
+	"fmt"
+
+	G "gorgonia.org/gorgonia"
+)
+
+// Program is a compiled graph and its machine. It belongs to one goroutine.
+type Program struct {
+	size    int
+	images  []float32
+	batch   *Batch
+	keeps   map[string][]float32
+	classes int
+	vm      G.VM
+	logits  G.Value
+}
+
+// Compile closes the graph with the class scores in last, one position per example.
+func (b *Builder) Compile(last *Map) (*Program, error) {
+	out := b.apply(newLogits(last.Plane), last.node)
+	if b.err != nil {
+		return nil, b.err
+	}
+	if err := distinct(b.graph); err != nil {
+		return nil, err
+	}
+	p := &Program{size: b.size, images: b.images.Data().([]float32), batch: b.batch, keeps: b.keeps, classes: last.C}
+	G.Read(out, &p.logits)
+	p.vm = G.NewTapeMachine(b.graph)
+	return p, nil
+}
+
+// distinct refuses a graph in which two nodes hash alike: gorgonia would merge them without a word.
+func distinct(g *G.ExprGraph) error {
+	seen := map[uint32]*G.Node{}
+	for _, n := range g.AllNodes() {
+		h := n.Hashcode()
+		if o := seen[h]; o != nil && o != n {
+			return fmt.Errorf("nn: nodes %v and %v have one hash; rename a tensor", o, n)
+		}
+		seen[h] = n
+	}
+	return nil
+}
+
+// Size is the number of examples per run.
+func (p *Program) Size() int { return p.size }
+
+// Images is the input [Size, C, H, W] to fill before Load.
+func (p *Program) Images() []float32 { return p.images }
+
+// Load makes the program take note that Images holds new examples.
+func (p *Program) Load() { p.batch.Next() }
+
+// Keep is the keep vector of the weight key, to be filled before Run; nil where its rows are no components.
+func (p *Program) Keep(key string) []float32 { return p.keeps[key] }
+
+// Run computes the logits [Size, classes] of the loaded examples under the keep vectors. The result is valid until the next Run.
+func (p *Program) Run() ([]float32, error) {
+	p.vm.Reset()
+	if err := p.vm.RunAll(); err != nil {
+		return nil, fmt.Errorf("nn: run graph: %w", err)
+	}
+	return floats(p.logits), nil
+}
+
+// Close releases the machine.
+func (p *Program) Close() error { return p.vm.Close() }
