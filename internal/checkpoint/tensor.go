@@ -2,16 +2,9 @@ package checkpoint
 
 import (
 	"fmt"
-	"io"
 	"math/bits"
 	"strings"
 )
-
-// storage is a run of bytes in the file that tensors are views of.
-type storage struct {
-	size int64                         // bytes
-	open func() (io.ReaderAt, error) // the bytes; each call may read or decompress them anew
-}
 
 // tensor is a checked view of a storage: every element it names lies within.
 type tensor struct {

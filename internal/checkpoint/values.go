@@ -26,12 +26,12 @@ func (e *NotFiniteError) Error() string {
 
 // Float32 reads a tensor, row-major whatever its strides in the file.
 //
-// Errors: fault.Missing for an unknown key; fault.Malformed for a type that is not F64, F32, F16 or BF16, for a value
+// Errors: fault.Conflict for an unknown key; fault.Malformed for a type that is not F64, F32, F16 or BF16, for a value
 // that is not finite (NotFiniteError), and where the file can no longer be read.
 func (f *File) Float32(key string) ([]float32, error) {
 	t := f.byKey[key]
 	if t == nil {
-		return nil, fault.Missingf("%s has no tensor %s", f.path, quote(key))
+		return nil, fault.Conflictf("%s has no tensor %s", f.path, quote(key))
 	}
 	return f.float32(t)
 }
