@@ -1,0 +1,38 @@
+// Command coar says which components of a trained network made a prediction, and which few to switch off to change it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	_ "go4.org/unsafe/assume-no-moving-gc" // gorgonia does not start without this release of it
+
+	"coar/internal/fault"
+)
+
+// exitInterrupted is the exit code after Ctrl-C, as shells have it.
+const exitInterrupted = 130
+
+func main() { os.Exit(execute(os.Args[1:])) }
+
+// execute runs the command line and returns the exit code: 0, a fault.Kind or exitInterrupted.
+func execute(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := newRoot()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+		fmt.Fprintln(os.Stderr, "coar: interrupted; the same command goes on where it stopped")
+		return exitInterrupted
+	}
+	fmt.Fprintln(os.Stderr, "coar:", err)
+	return int(fault.KindOf(err))
+}

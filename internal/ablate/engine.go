@@ -1,0 +1,209 @@
+package ablate
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"runtime"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"coar/internal/kernel"
+	"coar/internal/models"
+)
+
+// Examples are labelled images, preprocessed for the model. Image must be safe for concurrent use.
+type Examples interface {
+	Len() int
+	Label(i int) int
+	Shape() (c, h, w int)
+	Image(i int, dst []float32) error // c·h·w values
+}
+
+// Engine runs a model under many keep-rows. Its workers share the weights and own a graph each.
+//
+// Logits do not depend on the number of workers nor on the batch, bit for bit: every output value is reduced in the
+// same order whatever stands beside it.
+type Engine struct {
+	Model   *models.Model
+	Set     *kernel.Set
+	Workers int // 0: one per processor
+	Batch   int // examples per run; 0: chosen from the model
+
+	once    sync.Once
+	workers []*worker
+}
+
+// worker holds the compiled programs of one goroutine, by batch size.
+type worker struct {
+	engine   *Engine
+	programs map[int]*models.Program
+}
+
+func (e *Engine) start() {
+	n := e.Workers
+	if n <= 0 {
+		n = runtime.GOMAXPROCS(0)
+	}
+	for range n {
+		e.workers = append(e.workers, &worker{engine: e, programs: map[int]*models.Program{}})
+	}
+}
+
+// Close releases the compiled graphs.
+func (e *Engine) Close() error {
+	for _, w := range e.workers {
+		for _, p := range w.programs {
+			if err := p.Close(); err != nil {
+				return fmt.Errorf("ablate: close: %w", err)
+			}
+		}
+	}
+	e.workers = nil
+	return nil
+}
+
+// task is a run of rows over a run of examples.
+type task struct{ firstRow, rows, first, last int }
+
+// Visit receives the logits [classes] of one example under one row; it is called from several goroutines at once,
+// once per pair, and must not keep the slice.
+type Visit func(row, example int, logits []float32) error
+
+// Rows fills keep [p] of row r with values in [0,1]. It is called from several goroutines at once.
+type Rows func(r int, keep []float32)
+
+// AllKept is the row that ablates nothing.
+func AllKept(_ int, keep []float32) {
+	for i := range keep {
+		keep[i] = 1
+	}
+}
+
+// Each runs rows 0..nRows-1 over all examples in parallel.
+//
+// Cost:   nRows x examples forward passes; what no keep value reaches is computed once per batch of examples.
+// Errors: ctx.Err(), an unreadable image, a logit that is not finite (with its row and example), or visit's error.
+func (e *Engine) Each(ctx context.Context, ex Examples, nRows int, rows Rows, visit Visit) error {
+	e.once.Do(e.start)
+	tasks := make(chan task)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer close(tasks)
+		for _, t := range e.split(ex, nRows) {
+			select {
+			case tasks <- t:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return nil
+	})
+	for _, w := range e.workers {
+		group.Go(func() error {
+			for t := range tasks {
+				if err := w.run(ctx, t, ex, rows, visit); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// split cuts the work into a few tasks per worker: by rows where there are enough, by batches of examples otherwise.
+func (e *Engine) split(ex Examples, nRows int) []task {
+	want := 4 * len(e.workers)
+	n := ex.Len()
+	var tasks []task
+	perTask := max(1, (nRows+want-1)/want)
+	batch := e.batch(ex)
+	parts := max(1, min((n+batch-1)/batch, want/max(1, (nRows+perTask-1)/perTask)))
+	step := (n + parts - 1) / parts
+	step = (step + batch - 1) / batch * batch
+	for r := 0; r < nRows; r += perTask {
+		for first := 0; first < n; first += step {
+			tasks = append(tasks, task{r, min(perTask, nRows-r), first, min(first+step, n)})
+		}
+	}
+	return tasks
+}
+
+func (e *Engine) batch(ex Examples) int {
+	if e.Batch > 0 {
+		return e.Batch
+	}
+	_, h, w := ex.Shape()
+	return e.Model.Batch(ex.Len(), h, w)
+}
+
+// run computes one task, batch after batch of examples, all rows on each.
+func (w *worker) run(ctx context.Context, t task, ex Examples, rows Rows, visit Visit) error {
+	keep := make([]float32, w.engine.Model.Components())
+	batch := w.engine.batch(ex)
+	for first := t.first; first < t.last; first += batch {
+		n := min(batch, t.last-first)
+		prog, err := w.load(ex, first, n)
+		if err != nil {
+			return err
+		}
+		for r := t.firstRow; r < t.firstRow+t.rows; r++ {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			rows(r, keep)
+			prog.SetKeep(keep)
+			logits, err := prog.Run()
+			if err != nil {
+				return err
+			}
+			for i := range n {
+				l := logits[i*w.engine.Model.Classes : (i+1)*w.engine.Model.Classes]
+				if err := finite(l); err != nil {
+					return fmt.Errorf("ablate: row %d, example %d: %w", r, first+i, err)
+				}
+				if err := visit(r, first+i, l); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// load brings n examples from first on into a program of a fitting size.
+func (w *worker) load(ex Examples, first, n int) (*models.Program, error) {
+	size := w.engine.Model.Batch(n, 1, 1)
+	if full := w.engine.batch(ex); size < n || n > full/2 {
+		size = full
+	}
+	c, height, width := ex.Shape()
+	p := w.programs[size]
+	if p == nil {
+		var err error
+		if p, err = w.engine.Model.NewProgram(w.engine.Set, size, height, width); err != nil {
+			return nil, err
+		}
+		w.programs[size] = p
+	}
+	images, len := p.Images(), c*height*width
+	clear(images)
+	for i := range n {
+		if err := ex.Image(first+i, images[i*len:(i+1)*len]); err != nil {
+			return nil, err
+		}
+	}
+	p.Load()
+	return p, nil
+}
+
+func finite(logits []float32) error {
+	for k, v := range logits {
+		if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
+			return fmt.Errorf("logit %d is %v; the ablated model overflows float32", k, v)
+		}
+	}
+	return nil
+}
