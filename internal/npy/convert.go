@@ -78,6 +78,9 @@ func each[T any](size int, convert func(b []byte) (T, bool)) decoder[T] {
 	}
 }
 
+// DecodeFloat32 fills dst from elements as they are in a file. raw holds len(dst) of them, in type Float16 or Float32.
+func DecodeFloat32(dst []float32, d DType, raw []byte) { float32Decoder(d)(dst, raw) }
+
 // AppendFloat32 appends values to b as float32 elements.
 func AppendFloat32(b []byte, values []float32) []byte {
 	for _, v := range values {
@@ -115,6 +118,25 @@ func FirstNotFinite(values []float32) int {
 	for i, v := range values {
 		if math.Float32bits(v)&0x7f800000 == 0x7f800000 {
 			return i
+		}
+	}
+	return -1
+}
+
+// FirstNotFiniteRaw is FirstNotFinite for float16 or float32 elements as they are in a file.
+func FirstNotFiniteRaw(d DType, raw []byte) int {
+	switch d {
+	case Float16:
+		for i := 0; i+2 <= len(raw); i += 2 {
+			if binary.LittleEndian.Uint16(raw[i:])&0x7c00 == 0x7c00 {
+				return i / 2
+			}
+		}
+	case Float32:
+		for i := 0; i+4 <= len(raw); i += 4 {
+			if binary.LittleEndian.Uint32(raw[i:])&0x7f800000 == 0x7f800000 {
+				return i / 4
+			}
 		}
 	}
 	return -1

@@ -1,0 +1,325 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"path/filepath"
+	"regexp"
+	"unicode/utf8"
+
+	"coar/internal/fault"
+	"coar/internal/npy"
+)
+
+// formatVersion is the version of the run directory's format, described in FORMAT.md.
+const formatVersion = 1
+
+const manifestName = "run.json"
+
+// Manifest is run.json: what a run is about, fixed when the run is created. Only Masks grows, and
+// InstructionSetChanges with it. A Manifest that the store returns must not be modified.
+type Manifest struct {
+	Format  int    `json:"format"`  // set by Create
+	Program string `json:"program"` // name and version of the program that created the run
+
+	Arch    string  `json:"arch"`
+	Heads   int     `json:"heads"` // attention heads, 0 where the architecture has none
+	Weights Weights `json:"weights"`
+	Data    Data    `json:"data"`
+
+	// The run's examples, in the order of the margins' columns.
+	ExampleIDs []string `json:"example_ids"` // [nExamples], distinct
+	Positions  []int    `json:"positions"`   // [nExamples], positions in the data source
+	Labels     []int    `json:"labels"`      // [nExamples], the model's output that is right
+	Classes    []string `json:"classes"`     // names of the model's outputs, empty where unknown
+
+	Preprocessing Preprocessing `json:"preprocessing"`
+
+	// The components, numbered group by group.
+	Groups  []Group  `json:"groups"`
+	Include []string `json:"include"` // the globs that chose the groups
+	Exclude []string `json:"exclude"`
+
+	Fraction  float64 `json:"fraction"` // probability that a component is ablated
+	Seed      uint64  `json:"seed"`
+	Masks     int     `json:"masks"`             // nRows, the rows asked for
+	MasksSHA  string  `json:"masks_file_sha256"` // of the keep-rows given from outside, empty where sampled
+	Output    string  `json:"output"`            // the output function: margin, logodds, logit or logit:K
+	Split     string  `json:"split"`             // names <split>_margins.npy
+	DType     string  `json:"dtype"`             // of the margins on disk: float16 or float32
+	Precision string  `json:"precision"`         // of the arithmetic: f32 or bf16
+
+	InstructionSet        string                 `json:"instruction_set"` // that the first row was computed with
+	InstructionSetChanges []InstructionSetChange `json:"instruction_set_changes"`
+}
+
+// Weights identifies a checkpoint.
+type Weights struct {
+	SHA256 string `json:"sha256"` // the identity
+	Path   string `json:"path"`   // absolute, a hint
+}
+
+// Data identifies a data source.
+type Data struct {
+	SHA256 string `json:"sha256"` // the identity
+	Spec   string `json:"spec"`   // as --data takes it, with absolute paths, a hint
+}
+
+// Preprocessing says how an image becomes a model's input.
+type Preprocessing struct {
+	Resize        int       `json:"resize"` // pixels of the shorter side, 0 for none
+	Crop          int       `json:"crop"`   // pixels of the central square, 0 for none
+	Interpolation string    `json:"interpolation"`
+	Mean          []float64 `json:"mean"` // per channel, of values in [0,1]
+	Std           []float64 `json:"std"`
+}
+
+// Group is one component group.
+type Group struct {
+	Key  string `json:"key"`  // the tensor's key in the checkpoint
+	Rows int    `json:"rows"` // its components
+}
+
+// InstructionSetChange says that the rows computed later used another instruction set.
+type InstructionSetChange struct {
+	Row            int    `json:"row"` // how many rows were completed before the change
+	InstructionSet string `json:"isa"`
+}
+
+// NExamples is the number of examples, the margins' columns.
+func (m *Manifest) NExamples() int { return len(m.ExampleIDs) }
+
+// NComponents is the number of components, the columns of masks.npy.
+func (m *Manifest) NComponents() int {
+	p := 0
+	for _, g := range m.Groups {
+		p += g.Rows
+	}
+	return p
+}
+
+// CurrentInstructionSet is the instruction set that the run's next rows are to be computed with.
+func (m *Manifest) CurrentInstructionSet() string {
+	if n := len(m.InstructionSetChanges); n > 0 {
+		return m.InstructionSetChanges[n-1].InstructionSet
+	}
+	return m.InstructionSet
+}
+
+// marginsDType is DType as npy knows it.
+func (m *Manifest) marginsDType() npy.DType {
+	if m.DType == "float16" {
+		return npy.Float16
+	}
+	return npy.Float32
+}
+
+// Bounds on what a manifest may claim, far above any use.
+const (
+	maxManifestBytes = 256 << 20
+	maxRows          = 1 << 26       // a row costs a byte of memory
+	maxCount         = math.MaxInt32 // components, labels
+	maxText          = 4096          // bytes of one id, key, name or path
+)
+
+var (
+	sha256Pattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	splitPattern  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
+)
+
+// validate checks that every field can be meant and that the fields agree.
+func (m *Manifest) validate() error {
+	if m.Format != formatVersion {
+		return fmt.Errorf("format is %d, this program reads %d", m.Format, formatVersion)
+	}
+	if err := m.validateTexts(); err != nil {
+		return err
+	}
+	if err := m.validateExamples(); err != nil {
+		return err
+	}
+	if err := m.validateGroups(); err != nil {
+		return err
+	}
+	switch {
+	case m.Heads < 0 || m.Heads > maxCount:
+		return fmt.Errorf("heads is %d", m.Heads)
+	case !sha256Pattern.MatchString(m.Weights.SHA256):
+		return fmt.Errorf("weights.sha256 is %.80q, not 64 hex digits", m.Weights.SHA256)
+	case !sha256Pattern.MatchString(m.Data.SHA256):
+		return fmt.Errorf("data.sha256 is %.80q, not 64 hex digits", m.Data.SHA256)
+	case m.MasksSHA != "" && !sha256Pattern.MatchString(m.MasksSHA):
+		return fmt.Errorf("masks_file_sha256 is %.80q, not 64 hex digits", m.MasksSHA)
+	case !(m.Fraction >= 0 && m.Fraction <= 1):
+		return fmt.Errorf("fraction is %v, not between 0 and 1", m.Fraction)
+	case m.Masks < 0 || m.Masks > maxRows:
+		return fmt.Errorf("masks is %d", m.Masks)
+	case !validSplit(m.Split):
+		return fmt.Errorf("split is %.80q; letters, digits, - and _ make one, and base is taken", m.Split)
+	case m.DType != "float16" && m.DType != "float32":
+		return fmt.Errorf("dtype is %.80q, not float16 or float32", m.DType)
+	case m.Preprocessing.Resize < 0 || m.Preprocessing.Crop < 0:
+		return errors.New("preprocessing has a negative size")
+	case len(m.Preprocessing.Mean) != len(m.Preprocessing.Std):
+		return fmt.Errorf("preprocessing has %d means and %d standard deviations",
+			len(m.Preprocessing.Mean), len(m.Preprocessing.Std))
+	}
+	for i, c := range m.InstructionSetChanges {
+		if c.Row < 0 || c.Row > m.Masks || c.InstructionSet == "" {
+			return fmt.Errorf("instruction_set_changes[%d] is at row %d, to %q", i, c.Row, c.InstructionSet)
+		}
+	}
+	return m.validateSizes()
+}
+
+// validSplit reports whether a split may name <split>_margins.npy, which base_margins.npy must not be mistaken for.
+func validSplit(split string) bool { return splitPattern.MatchString(split) && split != "base" }
+
+// validateTexts checks the fields that are one short text.
+func (m *Manifest) validateTexts() error {
+	for _, field := range []struct {
+		name, value string
+		required    bool
+	}{
+		{"program", m.Program, true}, {"arch", m.Arch, true}, {"weights.path", m.Weights.Path, false},
+		{"data.spec", m.Data.Spec, false}, {"output", m.Output, true}, {"precision", m.Precision, true},
+		{"instruction_set", m.InstructionSet, true}, {"preprocessing.interpolation", m.Preprocessing.Interpolation, false},
+	} {
+		if field.required && field.value == "" {
+			return fmt.Errorf("%s is empty", field.name)
+		}
+		if err := checkText(field.value); err != nil {
+			return fmt.Errorf("%s %w", field.name, err)
+		}
+	}
+	for i, name := range m.Classes {
+		if err := checkText(name); err != nil {
+			return fmt.Errorf("classes[%d] %w", i, err)
+		}
+	}
+	for i, glob := range append(append([]string{}, m.Include...), m.Exclude...) {
+		if err := checkText(glob); err != nil {
+			return fmt.Errorf("include and exclude: glob %d %w", i, err)
+		}
+	}
+	return nil
+}
+
+// checkText refuses what JSON would not give back as it was, and what is unreasonably long.
+func checkText(s string) error {
+	if !utf8.ValidString(s) {
+		return fmt.Errorf("is %.80q, which is not valid UTF-8; rename it", s)
+	}
+	if len(s) > maxText {
+		return fmt.Errorf("has %d bytes, at most %d are kept", len(s), maxText)
+	}
+	return nil
+}
+
+// validateExamples checks the ids, positions and labels.
+func (m *Manifest) validateExamples() error {
+	n := len(m.ExampleIDs)
+	if n == 0 {
+		return errors.New("example_ids is empty; a run needs an example")
+	}
+	if len(m.Positions) != n || len(m.Labels) != n {
+		return fmt.Errorf("example_ids, positions and labels have %d, %d and %d entries", n, len(m.Positions), len(m.Labels))
+	}
+	seen := make(map[string]int, n)
+	for i, id := range m.ExampleIDs {
+		if err := checkText(id); err != nil {
+			return fmt.Errorf("example_ids[%d] %w", i, err)
+		}
+		if j, ok := seen[id]; ok {
+			return fmt.Errorf("example_ids[%d] and [%d] are both %q", j, i, id)
+		}
+		seen[id] = i
+		if m.Positions[i] < 0 {
+			return fmt.Errorf("positions[%d] is %d", i, m.Positions[i])
+		}
+		if l := m.Labels[i]; l < 0 || l > maxCount || (len(m.Classes) > 0 && l >= len(m.Classes)) {
+			return fmt.Errorf("labels[%d] is %d, there are %d classes", i, l, len(m.Classes))
+		}
+	}
+	return nil
+}
+
+// validateGroups checks the component groups.
+func (m *Manifest) validateGroups() error {
+	p := 0
+	seen := make(map[string]bool, len(m.Groups))
+	for i, g := range m.Groups {
+		if err := checkText(g.Key); err != nil {
+			return fmt.Errorf("groups[%d].key %w", i, err)
+		}
+		if g.Key == "" || seen[g.Key] {
+			return fmt.Errorf("groups[%d].key is %q, empty or there before", i, g.Key)
+		}
+		seen[g.Key] = true
+		if g.Rows <= 0 || g.Rows > maxCount-p {
+			return fmt.Errorf("groups[%d].rows is %d", i, g.Rows)
+		}
+		p += g.Rows
+	}
+	if p == 0 {
+		return errors.New("groups is empty; a run needs a component")
+	}
+	return nil
+}
+
+// validateSizes checks that the arrays the manifest describes have sizes that can be computed with.
+func (m *Manifest) validateSizes() error {
+	for _, shape := range [][]int{{m.Masks, m.NComponents()}, {m.Masks, m.NExamples()}, {m.NExamples(), m.NComponents()}} {
+		if _, err := npy.EncodeHeader(npy.Float32, shape); err != nil {
+			return fmt.Errorf("an array of shape %s is too large", npy.FormatShape(shape))
+		}
+	}
+	return nil
+}
+
+// parseManifest reads a run.json.
+func parseManifest(b []byte) (Manifest, error) {
+	var m Manifest
+	if err := decodeRecord(b, &m); err != nil {
+		return Manifest{}, err
+	}
+	return m, m.validate()
+}
+
+// ReadManifest reads the manifest of the run in dir, without locking it.
+//
+// Errors: fault.Missing where there is no run; fault.Malformed for a damaged one.
+func ReadManifest(dir string) (Manifest, error) { return readManifest(osFS{}, dir) }
+
+func readManifest(fsys fileSystem, dir string) (Manifest, error) {
+	path := filepath.Join(dir, manifestName)
+	b, err := readBounded(fsys, path, maxManifestBytes)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return Manifest{}, fault.Missingf("%s holds no run (it has no run.json); coar ablate makes one", dir)
+	case err != nil:
+		return Manifest{}, fmt.Errorf("store: read manifest: %w", err)
+	}
+	m, err := parseManifest(b)
+	if err != nil {
+		return Manifest{}, fault.InFile(path, "%w", err)
+	}
+	return m, nil
+}
+
+// writeManifest replaces run.json atomically.
+func writeManifest(fsys fileSystem, dir string, m Manifest) error {
+	b, err := encodeRecord(m)
+	if err == nil {
+		err = writeAtomic(fsys, dir, manifestName, func(f file) error {
+			_, err := f.WriteAt(b, 0)
+			return err
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("store: write %s: %w", filepath.Join(dir, manifestName), err)
+	}
+	return nil
+}

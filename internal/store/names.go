@@ -1,0 +1,91 @@
+package store
+
+import (
+	"path"
+	"path/filepath"
+	"regexp"
+	"strconv"
+
+	"coar/internal/fault"
+)
+
+// Names of the result files in a run.
+const (
+	BaseMarginsName     = "base_margins.npy"     // float32 [nExamples], nothing ablated
+	BasePredictionsName = "base_predictions.npy" // int32 [nExamples], the model's answer, nothing ablated
+	AttributionsName    = "attributions.npy"     // float32 [nExamples, nComponents], logits
+	InterceptName       = "intercept.npy"        // float32 [nExamples], logits
+	LambdaName          = "lambda.npy"           // float32 [nExamples]
+	FitName             = "fit.json"             // what the fit was
+	EvaluationName      = "evaluation/evaluation.json"
+	ReportName          = "report.html"
+)
+
+// madeBy says which command makes a result file.
+func madeBy(name string) string {
+	switch name {
+	case AttributionsName, InterceptName, LambdaName, FitName:
+		return "coar fit"
+	case EvaluationName:
+		return "coar evaluate"
+	case ReportName:
+		return "coar report"
+	}
+	if path.Dir(path.Dir(name)) == "edits" {
+		return "coar edit"
+	}
+	return "coar ablate"
+}
+
+// rowNames are the four files of a set of rows, relative to the run, with slashes.
+type rowNames struct{ masks, margins, checksums, completed string }
+
+// trainNames are the files of the rows that a run is fitted on.
+func trainNames(split string) rowNames {
+	return rowNames{"masks.npy", split + marginsSuffix, "_checksums.npy", "_completed.npy"}
+}
+
+// evaluationNames are the files of the rows measured for evaluation at one fraction and seed.
+func evaluationNames(fraction float64, seed uint64) rowNames {
+	dir := path.Join("evaluation", "rows-"+strconv.FormatFloat(fraction, 'g', -1, 64)+"-"+strconv.FormatUint(seed, 10))
+	return evaluationNamesIn(dir)
+}
+
+func evaluationNamesIn(dir string) rowNames {
+	return rowNames{
+		path.Join(dir, "masks.npy"), path.Join(dir, "margins.npy"),
+		path.Join(dir, "_checksums.npy"), path.Join(dir, "_completed.npy"),
+	}
+}
+
+// list is the four names in the order in which files are created and grown.
+func (n rowNames) list() []string { return []string{n.masks, n.margins, n.checksums, n.completed} }
+
+const marginsSuffix = "_margins.npy"
+
+var editPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
+
+// EditPath is the folder of the named edit, relative to the run, with slashes: edits/NAME.
+//
+// Errors: fault.Usage for a name that is not letters, digits, dots, - and _, or that starts with one of the last three.
+func EditPath(name string) (string, error) {
+	if !editPattern.MatchString(name) {
+		return "", fault.Usagef("--name %.80q: a name starts with a letter or digit and has at most 100 letters, digits, '.', '-', '_'", name)
+	}
+	return path.Join("edits", name), nil
+}
+
+// EditNames lists the edits of the run in dir, sorted.
+func EditNames(dir string) ([]string, error) {
+	names, err := osFS{}.names(filepath.Join(dir, "edits"))
+	if isMissing(err) {
+		return nil, nil
+	}
+	valid := names[:0]
+	for _, name := range names {
+		if editPattern.MatchString(name) {
+			valid = append(valid, name)
+		}
+	}
+	return valid, err
+}

@@ -1,0 +1,211 @@
+package store
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"path/filepath"
+
+	"coar/internal/fault"
+	"coar/internal/npy"
+)
+
+// Result files are written whole to a temporary name, synced and renamed, so that a reader sees the old file or the new.
+
+// maxResultText bounds JSON and other text files that are read back.
+const maxResultText = 256 << 20
+
+// ArrayWriter fills a result array that is too large to hold in memory. Nothing is seen under its name before Commit.
+type ArrayWriter struct {
+	*npy.Writer
+	dir  *Dir
+	name string
+	f    file
+}
+
+// CreateArray starts a result array; name is relative to the directory, with slashes. End it with Commit or Abort.
+func (d *Dir) CreateArray(name string, dtype npy.DType, shape ...int) (*ArrayWriter, error) {
+	folder, base, err := d.place(name)
+	if err != nil {
+		return nil, err
+	}
+	f, err := d.fs.create(filepath.Join(folder, tempName(base)))
+	if err != nil {
+		return nil, fmt.Errorf("store: create %s: %w", name, err)
+	}
+	a := &ArrayWriter{dir: d, name: name, f: f}
+	if a.Writer, err = npy.NewWriter(filepath.Join(d.path, name), f, dtype, shape...); err != nil {
+		return nil, errors.Join(err, a.Abort())
+	}
+	return a, nil
+}
+
+// Commit puts the array under its name, durably.
+func (a *ArrayWriter) Commit() error {
+	err := a.f.Sync()
+	if err == nil {
+		err = a.dir.unseal(a.name)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("store: write %s: %w", a.name, err), a.Abort())
+	}
+	folder, base := filepath.Join(a.dir.path, path.Dir(a.name)), path.Base(a.name)
+	err = a.f.Close()
+	if err == nil {
+		err = a.dir.fs.rename(filepath.Join(folder, tempName(base)), filepath.Join(folder, base))
+	}
+	if err == nil {
+		err = a.dir.fs.syncDir(folder)
+	}
+	if err != nil {
+		return fmt.Errorf("store: write %s: %w", a.name, err)
+	}
+	return nil
+}
+
+// Abort drops the array; what was under its name before stays. After Commit it only fails.
+func (a *ArrayWriter) Abort() error {
+	folder, base := filepath.Join(a.dir.path, path.Dir(a.name)), path.Base(a.name)
+	return errors.Join(a.f.Close(), a.dir.fs.remove(filepath.Join(folder, tempName(base))))
+}
+
+// WriteFloat32 writes a whole float32 array. Errors: a value that is not finite, or values that do not fill the shape.
+func (d *Dir) WriteFloat32(name string, values []float32, shape ...int) error {
+	if i := npy.FirstNotFinite(values); i >= 0 {
+		return fmt.Errorf("store: write %s: element %d is %v", name, i, values[i])
+	}
+	return d.writeArray(name, npy.Float32, shape, len(values), func(w *npy.Writer) error { return w.WriteRowsFloat32(0, values) })
+}
+
+// WriteInt32 writes a whole int32 array.
+func (d *Dir) WriteInt32(name string, values []int32, shape ...int) error {
+	return d.writeArray(name, npy.Int32, shape, len(values), func(w *npy.Writer) error { return w.WriteRowsInt32(0, values) })
+}
+
+func (d *Dir) writeArray(name string, dtype npy.DType, shape []int, have int, fill func(w *npy.Writer) error) error {
+	a, err := d.CreateArray(name, dtype, shape...)
+	if err != nil {
+		return err
+	}
+	err = fill(a.Writer)
+	if want := a.Header().Len(); err == nil && have != want {
+		err = fmt.Errorf("store: write %s: %d values for shape %s", name, have, npy.FormatShape(shape))
+	}
+	if err != nil {
+		return errors.Join(err, a.Abort())
+	}
+	return a.Commit()
+}
+
+// WriteJSON writes v as indented JSON.
+func (d *Dir) WriteJSON(name string, v any) error {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("store: write %s: %w", name, err)
+	}
+	return d.WriteFile(name, func(w io.Writer) error {
+		_, err := w.Write(append(b, '\n'))
+		return err
+	})
+}
+
+// WriteFile writes a file of any kind through fill.
+func (d *Dir) WriteFile(name string, fill func(w io.Writer) error) error {
+	folder, base, err := d.place(name)
+	if err == nil {
+		err = d.unseal(name)
+	}
+	if err == nil {
+		err = writeAtomic(d.fs, folder, base, func(f file) error { return fill(io.NewOffsetWriter(f, 0)) })
+	}
+	if err != nil {
+		return fmt.Errorf("store: write %s: %w", name, err)
+	}
+	return nil
+}
+
+// place checks the name of a result and makes its folder.
+func (d *Dir) place(name string) (folder, base string, err error) {
+	if !validName(name) {
+		return "", "", fmt.Errorf("store: %q is not the name of a file in a run", name)
+	}
+	folder = filepath.Join(d.path, filepath.FromSlash(path.Dir(name)))
+	return folder, path.Base(name), makeDir(d.fs, folder)
+}
+
+// OpenArray opens a result array of the run in dir, checking its element type and shape; -1 stands for any size.
+//
+// Errors: fault.Missing naming the command that makes the file; fault.Malformed.
+func OpenArray(dir, name string, dtype npy.DType, shape ...int) (*npy.File, error) {
+	f, err := npy.Open(inRun(dir, name))
+	if isMissing(err) {
+		return nil, missing(dir, name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	err = f.CheckDType(dtype)
+	if err == nil {
+		err = f.CheckShape(shape...)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// ReadFloat32 reads a whole float32 result array of known shape. A value that is not finite is fault.Malformed.
+func ReadFloat32(dir, name string, shape ...int) ([]float32, error) {
+	f, err := OpenArray(dir, name, npy.Float32, shape...)
+	if err != nil {
+		return nil, err
+	}
+	values := make([]float32, f.Header().Len())
+	if err := errors.Join(f.ReadFloat32(0, values), f.Close()); err != nil {
+		return nil, err
+	}
+	if i := npy.FirstNotFinite(values); i >= 0 {
+		return nil, fault.InFile(f.Name(), "element %d is %v", i, values[i])
+	}
+	return values, nil
+}
+
+// ReadInt32 reads a whole int32 result array of known shape.
+func ReadInt32(dir, name string, shape ...int) ([]int32, error) {
+	f, err := OpenArray(dir, name, npy.Int32, shape...)
+	if err != nil {
+		return nil, err
+	}
+	wide := make([]int64, f.Header().Len())
+	if err := errors.Join(f.ReadInt64(0, wide), f.Close()); err != nil {
+		return nil, err
+	}
+	values := make([]int32, len(wide))
+	for i, v := range wide {
+		values[i] = int32(v)
+	}
+	return values, nil
+}
+
+// ReadJSON reads a JSON result into v, refusing members that v lacks.
+func ReadJSON(dir, name string, v any) error {
+	full := inRun(dir, name)
+	b, err := readBounded(osFS{}, full, maxResultText)
+	if isMissing(err) {
+		return missing(dir, name)
+	}
+	if err != nil {
+		return fmt.Errorf("store: read %s: %w", full, err)
+	}
+	if err := decodeStrict(b, v); err != nil {
+		return fault.InFile(full, "%w", err)
+	}
+	return nil
+}
+
+// missing is the error for a result that is not there yet.
+func missing(dir, name string) error {
+	return fault.Missingf("%s has no %s yet; run %s first", dir, name, madeBy(name))
+}
