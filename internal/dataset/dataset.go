@@ -55,7 +55,8 @@ type loaded struct {
 	c, h, w    int    // of the stored pictures; h and w 0 where they may differ
 }
 
-// Open opens the source that spec describes (see ParseSpec's grammar in the error it gives) and checks it against opts.
+// Open opens the source that spec describes and checks it against opts. Specifications are cifar10:DIR,
+// cifar10:FILE.bin, idx:DIR, imagefolder:DIR and npy:IMAGES.npy,LABELS.npy.
 //
 // Memory: labels and ids; decompressed pixels for gzipped IDX; pixels of other formats stay on disk.
 // Errors: fault.Usage for a specification or option that cannot be meant, fault.Malformed for a broken file,
@@ -107,6 +108,9 @@ func (s *Source) fit(in loaded, opts Options) error {
 			first, err := s.stored.raster(0)
 			if err != nil {
 				return err
+			}
+			if _, err := first.withChannels(s.c); err != nil {
+				return fault.Conflictf("%s: %w", s.stored.place(0), err)
 			}
 			s.h, s.w = first.h, first.w
 		}

@@ -184,8 +184,8 @@ func isPictureName(name string) bool {
 
 // checkName refuses names that could not be an id in a text file.
 func checkName(path string) error {
-	if !utf8.ValidString(path) || strings.ContainsAny(path, "\n\r") {
-		return fault.InFile(path, "the name is not valid UTF-8 or has line breaks in it; rename it")
+	if folder, name := filepath.Split(path); !utf8.ValidString(name) || strings.ContainsAny(name, "\n\r") {
+		return fault.InFile(folder, "the name %q in it is not valid UTF-8 or has line breaks; rename it", name)
 	}
 	return nil
 }

@@ -35,7 +35,7 @@ type codec struct {
 
 // codecs are told apart by content: files are often misnamed.
 var codecs = []codec{
-	{"JPEG", hasPrefix("\xff\xd8\xff"), jpeg.DecodeConfig, decodeJPEG, 24},
+	{"JPEG", hasPrefix("\xff\xd8\xff"), jpeg.DecodeConfig, decodeJPEG, 28},
 	{"PNG", hasPrefix("\x89PNG\r\n\x1a\n"), png.DecodeConfig, decodePNG, 20},
 	{"WebP", func(data []byte) bool {
 		return len(data) >= 12 && string(data[:4]) == "RIFF" && string(data[8:12]) == "WEBP"
