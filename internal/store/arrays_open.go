@@ -29,7 +29,7 @@ func openArrays(fsys fileSystem, dir, split string) (*Arrays, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	if !slices.Contains(names, manifestName) {
+	if !slices.Contains(names, ManifestName) {
 		return openBareArrays(fsys, dir, names, split)
 	}
 	m, err := readManifest(fsys, dir)

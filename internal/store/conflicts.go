@@ -10,7 +10,7 @@ import (
 // Conflicts says what keeps a run with manifest have from being resumed by a command that wants the manifest want: the
 // first field that differs, with both values. It returns nil if nothing does.
 //
-// Paths and the data source's spelling are hints and may differ, as may the program's version, the number of rows (a run
+// Paths, the data source's spelling and a layout that one side leaves open are hints and may differ, as may the program's version, the number of rows (a run
 // grows, it never shrinks) and the globs, as long as they choose the same groups. The instruction set is Prepare's business.
 //
 // Errors: fault.Conflict.
@@ -37,6 +37,9 @@ func Conflicts(have, want Manifest) error {
 		if f.have != f.want {
 			return conflict(f.name, f.have, f.want)
 		}
+	}
+	if h, w := have.Data.Layout, want.Data.Layout; h != w && h != "" && w != "" {
+		return conflict("data.layout", h, w)
 	}
 	for _, err := range []error{
 		conflictIn("preprocessing.mean", have.Preprocessing.Mean, want.Preprocessing.Mean),

@@ -16,7 +16,8 @@ import (
 // formatVersion is the version of the run directory's format, described in FORMAT.md.
 const formatVersion = 1
 
-const manifestName = "run.json"
+// ManifestName is the file that makes a directory a run.
+const ManifestName = "run.json"
 
 // Manifest is run.json: what a run is about, fixed when the run is created. Only Masks grows, and
 // InstructionSetChanges with it. A Manifest that the store returns must not be modified.
@@ -65,6 +66,9 @@ type Weights struct {
 type Data struct {
 	SHA256 string `json:"sha256"` // the identity
 	Spec   string `json:"spec"`   // as --data takes it, with absolute paths, a hint
+	Layout string `json:"layout"` // of a .npy file's images as --layout takes it, empty where the shape says it
+	// ClassesFile is what --classes named, empty where it did not: absolute, a hint.
+	ClassesFile string `json:"classes_file"`
 }
 
 // Preprocessing says how an image becomes a model's input.
@@ -184,7 +188,9 @@ func (m *Manifest) validateTexts() error {
 		required    bool
 	}{
 		{"program", m.Program, true}, {"arch", m.Arch, true}, {"weights.path", m.Weights.Path, false},
-		{"data.spec", m.Data.Spec, false}, {"output", m.Output, true}, {"precision", m.Precision, true},
+		{"data.spec", m.Data.Spec, false}, {"data.layout", m.Data.Layout, false},
+		{"data.classes_file", m.Data.ClassesFile, false},
+		{"output", m.Output, true}, {"precision", m.Precision, true},
 		{"instruction_set", m.InstructionSet, true}, {"preprocessing.interpolation", m.Preprocessing.Interpolation, false},
 	} {
 		if field.required && field.value == "" {
@@ -294,7 +300,7 @@ func parseManifest(b []byte) (Manifest, error) {
 func ReadManifest(dir string) (Manifest, error) { return readManifest(osFS{}, dir) }
 
 func readManifest(fsys fileSystem, dir string) (Manifest, error) {
-	path := filepath.Join(dir, manifestName)
+	path := filepath.Join(dir, ManifestName)
 	b, err := readBounded(fsys, path, maxManifestBytes)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -313,13 +319,13 @@ func readManifest(fsys fileSystem, dir string) (Manifest, error) {
 func writeManifest(fsys fileSystem, dir string, m Manifest) error {
 	b, err := encodeRecord(m)
 	if err == nil {
-		err = writeAtomic(fsys, dir, manifestName, func(f file) error {
+		err = writeAtomic(fsys, dir, ManifestName, func(f file) error {
 			_, err := f.WriteAt(b, 0)
 			return err
 		})
 	}
 	if err != nil {
-		return fmt.Errorf("store: write %s: %w", filepath.Join(dir, manifestName), err)
+		return fmt.Errorf("store: write %s: %w", filepath.Join(dir, ManifestName), err)
 	}
 	return nil
 }

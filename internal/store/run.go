@@ -55,7 +55,7 @@ func refuseArrays(fsys fileSystem, dir string) error {
 	}
 	for _, name := range names {
 		switch {
-		case name == manifestName:
+		case name == ManifestName:
 			return fault.Conflictf("%s holds a run already", dir)
 		case name == "masks.npy" || name == "_completed.npy" || strings.HasSuffix(name, marginsSuffix):
 			return fault.Conflictf("%s holds %s but no run.json, so its rows cannot be continued; use another directory", dir, name)
@@ -93,7 +93,7 @@ func Prepare(dir string, want Manifest, allowInstructionSetChange bool) (*Run, e
 func prepare(fsys fileSystem, path string, want Manifest, allowInstructionSetChange bool) (*Run, error) {
 	isRun, err := fsys.isDir(path)
 	if isRun {
-		isRun, err = exists(fsys, path, manifestName)
+		isRun, err = exists(fsys, path, ManifestName)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
@@ -157,7 +157,7 @@ func (r *Run) Manifest() Manifest { return r.manifest }
 
 // Files names the manifest and the arrays of rows, as Seal takes them.
 func (r *Run) Files() []string {
-	return append([]string{manifestName}, trainNames(r.manifest.Split).list()...)
+	return append([]string{ManifestName}, trainNames(r.manifest.Split).list()...)
 }
 
 // Rows opens the rows that the run is fitted on, checking every completed one and finishing what a crash cut short.
@@ -192,7 +192,7 @@ func (r *Run) Extend(nRows int) error {
 // writeManifest replaces the manifest, unsealing the files whose content is about to differ from it.
 func (r *Run) writeManifest(m Manifest) error {
 	if err := m.validate(); err != nil {
-		return fault.Usagef("store: %s: %w", filepath.Join(r.path, manifestName), err)
+		return fault.Usagef("store: %s: %w", filepath.Join(r.path, ManifestName), err)
 	}
 	if err := r.unseal(r.Files()...); err != nil {
 		return err

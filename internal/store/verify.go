@@ -33,10 +33,10 @@ func verify(fsys fileSystem, dir string) (Report, error) {
 	if err := v.checkSeals(); err != nil {
 		return Report{}, err
 	}
-	_, wasRun := v.sealed[manifestName]
+	_, wasRun := v.sealed[ManifestName]
 	var err error
 	switch {
-	case slices.Contains(v.files, manifestName):
+	case slices.Contains(v.files, ManifestName):
 		err = v.checkRun()
 	case !wasRun && len(v.report.Problems) == 0:
 		err = v.checkBare()
@@ -139,14 +139,14 @@ func isTemp(base string) bool { return strings.HasPrefix(base, ".") && strings.H
 func (v *verifier) checkRun() error {
 	m, err := readManifest(v.fs, v.dir)
 	if err != nil {
-		return v.damage(manifestName, err)
+		return v.damage(ManifestName, err)
 	}
 	v.report.Manifest = &m
 	if v.report.NRows, v.report.Completed, err = v.checkRows(trainNames(m.Split), trainLayout(&m), false, "coar ablate"); err != nil {
 		return err
 	}
-	if !v.isSealed(manifestName) && v.report.Completed == v.report.NRows {
-		v.unfinished("%s is not sealed; coar ablate does that", manifestName)
+	if !v.isSealed(ManifestName) && v.report.Completed == v.report.NRows {
+		v.unfinished("%s is not sealed; coar ablate does that", ManifestName)
 	}
 	for _, folder := range v.evaluationFolders() {
 		nRows, completed, err := v.checkRows(evaluationNamesIn(folder), evaluationLayout(&m, 0), true, "coar evaluate")

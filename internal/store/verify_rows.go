@@ -82,7 +82,7 @@ func (v *verifier) openRowSet(s *rowSet, l *layout, evaluation bool, command str
 		} else if evaluation {
 			l.nRows = max(l.nRows, sizeRows[i])
 		} else if sizeRows[i] > l.nRows {
-			v.problem(a.name, "the file has %d rows, %s says %d", sizeRows[i], manifestName, l.nRows)
+			v.problem(a.name, "the file has %d rows, %s says %d", sizeRows[i], ManifestName, l.nRows)
 			sound = false
 		}
 	}
