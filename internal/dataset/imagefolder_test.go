@@ -57,7 +57,7 @@ func TestImageFolderOrderAndIDs(t *testing.T) {
 		if at, ok := s.IndexOf(want[i]); !ok || at != i {
 			t.Errorf("IndexOf(%q) is %d, %v", want[i], at, ok)
 		}
-		image32(t, s, i)
+		prepared(t, s, i)
 		if _, err := s.Picture(i); err != nil {
 			t.Error(err)
 		}
@@ -142,7 +142,7 @@ func TestImageFolderForAGreyModel(t *testing.T) {
 	root := folderOf(t, map[string]string{"a/1.png": "grey8.png", "a/2.png": "grey8-transparent.png", "a/3.png": "grey4.png"})
 	s := mustOpen(t, "imagefolder:"+root, Options{Channels: 1})
 	for i := range 3 {
-		image32(t, s, i)
+		prepared(t, s, i)
 	}
 	write(t, picture(t, "444.jpg"), root, "a", "0.jpg")
 	wantFault(t, "colour", "imagefolder:"+root, Options{Channels: 1}, fault.Conflict, "0.jpg", "grey")

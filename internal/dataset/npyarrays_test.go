@@ -88,7 +88,7 @@ func TestNPYPixels(t *testing.T) {
 	a := mustOpen(t, "npy:"+writeNPY(t, npy.Uint8, last.pix, filepath.Join(folder, "a,b.npy"), 2, 5, 6, 3)+","+labels, Options{})
 	b := mustOpen(t, "npy:"+writeNPY(t, npy.Uint8, first, filepath.Join(folder, "b.npy"), 2, 3, 5, 6)+","+labels, Options{})
 	for i := range 2 {
-		if x, y := image32(t, a, i), image32(t, b, i); !slices.Equal(x, y) || x[7] != float32(first[i*90+7])/255 {
+		if x, y := prepared(t, a, i), prepared(t, b, i); !slices.Equal(x, y) || x[7] != float32(first[i*90+7])/255 {
 			t.Errorf("picture %d differs", i)
 		}
 	}
@@ -103,7 +103,7 @@ func TestNPYPreprocessed(t *testing.T) {
 	values := []float32{-1, 0, 0.5, 3, 2, 2, float32(math.Inf(1)), 2}
 	spec := "npy:" + writeNPY(t, npy.Float32, npy.AppendFloat32(nil, values), filepath.Join(folder, "images.npy"), 2, 1, 2, 2) + "," + labels
 	s := mustOpen(t, spec, Options{Channels: 3, Preprocess: Preprocess{Resize: 224, Crop: 224}}) // the model's own, which does not apply
-	if have := image32(t, s, 0); !slices.Equal(have, slices.Concat(values[:4], values[:4], values[:4])) {
+	if have := prepared(t, s, 0); !slices.Equal(have, slices.Concat(values[:4], values[:4], values[:4])) {
 		t.Errorf("values %v", have)
 	}
 	picture, err := s.Picture(0)

@@ -101,7 +101,7 @@ func writeNPY(t testing.TB, dtype npy.DType, raw []byte, path string, shape ...i
 	return write(t, append(header, raw...), path)
 }
 
-func image32(t testing.TB, s *Source, i int) []float32 {
+func prepared(t testing.TB, s *Source, i int) []float32 {
 	t.Helper()
 	c, h, w := s.Shape()
 	dst := make([]float32, c*h*w)
@@ -156,7 +156,7 @@ func TestCIFAR10(t *testing.T) {
 		s.ClassName(9) != "truck" || s.ClassName(11) != "11" || s.Spec() != "cifar10:"+folder {
 		t.Errorf("%d examples, %d x %d x %d, %q, %d, %q", s.Len(), c, h, w, s.ID(2), s.Label(2), s.Spec())
 	}
-	for i, v := range image32(t, s, 1) { // planes are stored as they are read
+	for i, v := range prepared(t, s, 1) { // planes are stored as they are read
 		if want := float32(test[cifarRecord+1+i]) / 255; v != want {
 			t.Fatalf("value %d is %v, want %v", i, v, want)
 		}
@@ -228,7 +228,7 @@ func TestIDX(t *testing.T) {
 		t.Error("the digest is not that of the unpacked images and labels")
 	}
 	for i := range 2 {
-		grey, colour := image32(t, b, i), image32(t, a, i)
+		grey, colour := prepared(t, b, i), prepared(t, a, i)
 		for k, v := range grey {
 			if want := float32(pixels[12*i+k]) / 255; v != want || colour[k] != v || colour[12+k] != v || colour[24+k] != v {
 				t.Fatalf("picture %d value %d: %v, %v, want %v", i, k, v, colour[k], want)
@@ -302,7 +302,7 @@ func TestReadingConcurrently(t *testing.T) {
 		s := mustOpen(t, spec, Options{Preprocess: prep})
 		var want []string
 		for i := range s.Len() {
-			want = append(want, floatSum(image32(t, s, i)))
+			want = append(want, floatSum(prepared(t, s, i)))
 		}
 		var readers sync.WaitGroup
 		for r := range 4 * s.Len() {
