@@ -20,7 +20,7 @@ type File struct {
 	path    string
 	format  string
 	digest  string
-	f       *os.File
+	close   func() error
 	tensors []*tensor
 	byKey   map[string]*tensor
 
@@ -52,30 +52,30 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, cannotRead(path, err)
 	}
-	file, err := load(path, f)
+	if info, err = f.Stat(); err != nil {
+		return nil, errors.Join(cannotRead(path, err), f.Close())
+	}
+	file, err := load(path, f, info.Size())
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
+	file.close = f.Close
 	return file, nil
 }
 
-// load finds the tensors in f.
-func load(path string, f *os.File) (*File, error) {
-	info, err := f.Stat()
+// load reads the checkpoint in r, size bytes long; name is what errors call it.
+func load(name string, r io.ReaderAt, size int64) (*File, error) {
+	found, err := read(r, size)
 	if err != nil {
-		return nil, cannotRead(path, err)
+		return nil, fault.InFile(name, "%w", err)
 	}
-	found, err := read(f, info.Size())
-	if err != nil {
-		return nil, fault.InFile(path, "%w", err)
-	}
-	file := &File{path: path, format: found.format, f: f, tensors: found.tensors, metadata: found.metadata}
+	file := &File{path: name, format: found.format, tensors: found.tensors, metadata: found.metadata}
 	if file.byKey, err = index(found.tensors); err != nil {
-		return nil, fault.InFile(path, "%w", err)
+		return nil, fault.InFile(name, "%w", err)
 	}
 	hash := sha256.New()
-	if _, err := io.Copy(hash, io.NewSectionReader(f, 0, info.Size())); err != nil {
-		return nil, cannotRead(path, err)
+	if _, err := io.Copy(hash, io.NewSectionReader(r, 0, size)); err != nil {
+		return nil, cannotRead(name, err)
 	}
 	file.digest = hex.EncodeToString(hash.Sum(nil))
 	return file, nil
@@ -169,4 +169,4 @@ func (f *File) DType(key string) (DType, bool) {
 }
 
 // Close closes the file; tensors can no longer be read.
-func (f *File) Close() error { return f.f.Close() }
+func (f *File) Close() error { return f.close() }
