@@ -1,7 +1,9 @@
 package store
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 
 	"coar/internal/fault"
 	"coar/internal/npy"
@@ -75,15 +77,32 @@ func (a array) inspect(dir string, f file) (headerRows, sizeRows int, err error)
 		return 0, 0, fault.InFile(path, "%w", err)
 	}
 	headerRows = h.Rows()
+	same, err := a.hasHeader(f, headerRows)
+	if err != nil {
+		return 0, 0, fmt.Errorf("store: %s: %w", path, err)
+	}
 	switch {
 	case h.DType != a.dtype || h.FortranOrder || npy.FormatShape(h.Shape) != npy.FormatShape(a.shape(headerRows)):
 		return 0, 0, fault.InFile(path, "the array is %s %s, expected %s of %s", h.DType, npy.FormatShape(h.Shape), a.dtype, a.expected())
-	case h.DataOffset != dataOffset:
-		return 0, 0, fault.InFile(path, "the header has %d bytes, expected %d; it was not written by coar", h.DataOffset, dataOffset)
+	case !same:
+		return 0, 0, fault.InFile(path, "the header is not the one that coar writes for this array")
 	case size < h.FileBytes() || (size-dataOffset)%int64(a.rowBytes()) != 0:
 		return 0, 0, fault.InFile(path, "the header promises %d rows, which make %d bytes; the file has %d", headerRows, h.FileBytes(), size)
 	}
 	return headerRows, int((size - dataOffset) / int64(a.rowBytes())), nil
+}
+
+// hasHeader reports whether f starts with exactly the header of a with nRows rows.
+func (a array) hasHeader(f file, nRows int) (bool, error) {
+	want, err := npy.EncodeHeader(a.dtype, a.shape(nRows))
+	if err != nil {
+		return false, err
+	}
+	have := make([]byte, len(want))
+	if _, err := f.ReadAt(have, 0); err != nil && err != io.EOF {
+		return false, err
+	}
+	return len(want) == dataOffset && bytes.Equal(have, want), nil
 }
 
 // expected words the array's shape for errors.
