@@ -23,7 +23,8 @@ type Inputs struct {
 	Layout  string
 	Classes string // file of class names
 
-	Adjust func(*dataset.Preprocess) // overrides the architecture's preprocessing; nil: nothing to override
+	Adjust          func(*dataset.Preprocess) // changes the architecture's preprocessing; nil: nothing to change
+	PreprocessGiven bool                      // the user asked for it, which preprocessed arrays refuse
 }
 
 // Resources bound what the work may use.
@@ -66,7 +67,7 @@ func OpenSubject(in Inputs, r Resources) (_ *Subject, err error) {
 		Channels: s.Model.Channels, Classes: s.Model.Classes, Height: s.Model.Height, Width: s.Model.Width}
 	if in.Adjust != nil {
 		in.Adjust(&o.Preprocess)
-		o.PreprocessGiven = true
+		o.PreprocessGiven = in.PreprocessGiven
 	}
 	s.Model.Preprocess = models.Preprocess(o.Preprocess)
 	if s.Source, err = dataset.Open(in.Data, o); err != nil {

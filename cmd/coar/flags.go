@@ -1,0 +1,120 @@
+package main
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"coar/internal/dataset"
+	"coar/internal/fault"
+	"coar/internal/store"
+	"coar/internal/study"
+)
+
+// resourceFlags bound what a command may use.
+type resourceFlags struct {
+	batch, workers int
+	memory         string
+}
+
+func (r *resourceFlags) add(cmd *cobra.Command) {
+	cmd.Flags().IntVar(&r.batch, "batch", 0, "examples per forward pass; 0 chooses; results do not depend on it")
+	cmd.Flags().IntVar(&r.workers, "workers", 0, "parallel workers; 0 takes every processor; results do not depend on it")
+	cmd.Flags().StringVar(&r.memory, "memory", "4GB", "memory to stay within")
+}
+
+func (r *resourceFlags) parse() (study.Resources, error) {
+	memory, err := bytesOf(r.memory)
+	if err != nil {
+		return study.Resources{}, fault.Usagef("--memory: %v", err)
+	}
+	if r.batch < 0 || r.batch > 1024 || r.workers < 0 || r.workers > 4096 {
+		return study.Resources{}, fault.Usagef("--batch wants 0 to 1024 and --workers 0 to 4096, not %d and %d", r.batch, r.workers)
+	}
+	return study.Resources{Workers: r.workers, Batch: r.batch, Memory: memory}, nil
+}
+
+// imageFlags override the architecture's preprocessing.
+type imageFlags struct {
+	resize, crop  int
+	interpolation string
+	mean, std     string
+	layout        string
+}
+
+func (i *imageFlags) add(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.IntVar(&i.resize, "resize", 0, "shorter side in pixels before cropping; 0 keeps the size (default the architecture's)")
+	f.IntVar(&i.crop, "crop", 0, "side of the central crop; 0 for none (default the architecture's)")
+	f.StringVar(&i.interpolation, "interpolation", "", "bilinear, bicubic or nearest (default the architecture's)")
+	f.StringVar(&i.mean, "mean", "", "per channel, of values in [0,1], such as 0.485,0.456,0.406 (default the architecture's)")
+	f.StringVar(&i.std, "std", "", "per channel, such as 0.229,0.224,0.225 (default the architecture's)")
+	f.StringVar(&i.layout, "layout", "", "nchw or nhwc, where the shape of a uint8 .npy does not tell")
+}
+
+// imageFlagNames are the flags that change preprocessing.
+var imageFlagNames = []string{"resize", "crop", "interpolation", "mean", "std"}
+
+// adjustment returns what the given flags change, nil where none was given.
+func (i *imageFlags) adjustment(given func(string) bool) (func(*dataset.Preprocess), error) {
+	any := false
+	for _, name := range imageFlagNames {
+		any = any || given(name)
+	}
+	if !any {
+		return nil, nil
+	}
+	mean, err := floatList("--mean", i.mean)
+	if err != nil {
+		return nil, err
+	}
+	std, err := floatList("--std", i.std)
+	if err != nil {
+		return nil, err
+	}
+	return func(p *dataset.Preprocess) {
+		if given("resize") {
+			p.Resize = i.resize
+		}
+		if given("crop") {
+			p.Crop = i.crop
+		}
+		if given("interpolation") {
+			p.Interpolation = i.interpolation
+		}
+		if given("mean") {
+			p.Mean = mean
+		}
+		if given("std") {
+			p.Std = std
+		}
+	}, nil
+}
+
+// stored turns a run's preprocessing back into that of package dataset.
+func stored(p store.Preprocessing) dataset.Preprocess {
+	single := func(xs []float64) []float32 {
+		out := make([]float32, len(xs))
+		for i, x := range xs {
+			out[i] = float32(x)
+		}
+		return out
+	}
+	return dataset.Preprocess{Resize: p.Resize, Crop: p.Crop, Interpolation: p.Interpolation, Mean: single(p.Mean), Std: single(p.Std)}
+}
+
+func floatList(flag, s string) ([]float32, error) {
+	if s == "" {
+		return nil, nil
+	}
+	var out []float32
+	for _, part := range strings.Split(s, ",") {
+		v, err := strconv.ParseFloat(strings.TrimSpace(part), 32)
+		if err != nil {
+			return nil, fault.Usagef("%s %q: want numbers separated by commas", flag, s)
+		}
+		out = append(out, float32(v))
+	}
+	return out, nil
+}
