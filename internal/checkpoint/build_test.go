@@ -4,6 +4,10 @@ import (
 	"archive/zip"
 	"bytes"
 	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -46,8 +50,8 @@ func pTensor(storage string, offset int64, shape, strides string) string {
 	return pCall(pGlobal("torch._utils", "_rebuild_tensor"), storage, pInt(offset), shape, strides)
 }
 
-// zipBytes is an archive as torch.save writes it.
-func zipBytes(t testing.TB, object []byte, storages map[string][]byte) []byte {
+// zipBytes is an archive as torch.save writes it, with an object and further entries.
+func zipBytes(t testing.TB, object []byte, entries map[string][]byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
@@ -61,8 +65,8 @@ func zipBytes(t testing.TB, object []byte, storages map[string][]byte) []byte {
 		}
 	}
 	add("archive/data.pkl", object)
-	for key, data := range storages {
-		add("archive/data/"+key, data)
+	for _, name := range slices.Sorted(maps.Keys(entries)) {
+		add("archive/"+name, entries[name])
 	}
 	if err := z.Close(); err != nil {
 		t.Fatal(err)
@@ -80,4 +84,51 @@ func legacyBytes(object []byte, keys string, storages []byte) []byte {
 func safetensorsBytes(header string, data []byte) []byte {
 	b := binary.LittleEndian.AppendUint64(nil, uint64(len(header)))
 	return append(append(b, header...), data...)
+}
+
+// moduleBomb is a chain of modules each of which holds the one before it as often as width says.
+func moduleBomb(depth, width int) string {
+	module := func(children string) string {
+		return pCall(pGlobal("m", "M")) + pDict(pText("_parameters"), "}", pText("_buffers"), "}", pText("_modules"), children) + "b"
+	}
+	bomb := module("}") + "q\x00"
+	for range depth {
+		var children []string
+		for i := range width {
+			children = append(children, pText(fmt.Sprint(i)), "h\x00")
+		}
+		bomb += module(pDict(children...)) + "q\x00"
+	}
+	return bomb
+}
+
+// zipOf is an archive of one entry.
+func zipOf(t *testing.T, method uint16, name string, data []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	w, err := z.CreateHeader(&zip.FileHeader{Name: name, Method: method})
+	if err == nil {
+		_, err = w.Write(data)
+	}
+	if err = errors.Join(err, z.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// zipOfMany is an archive of n empty entries with long names.
+func zipOfMany(t *testing.T, n int) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for i := range n {
+		if _, err := z.CreateHeader(&zip.FileHeader{Name: fmt.Sprintf("archive/data/%020d", i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }

@@ -135,7 +135,7 @@ func (m *machine) floor() int {
 func (m *machine) push(v any, size int) error {
 	if len(m.stack) == m.peak {
 		m.peak++
-		size += 32 // the stack's own growth
+		size += 48 // the stack's own growth
 	}
 	if err := m.spend(size); err != nil {
 		return err

@@ -45,7 +45,7 @@ func (m *machine) step(op byte) error {
 
 	case '(': // MARK
 		m.marks = append(m.marks, len(m.stack))
-		return m.spend(boxBytes)
+		return m.spend(itemBytes)
 	case '0': // POP, which CPython lets take a mark too
 		if len(m.marks) > 0 && len(m.stack) == m.floor() {
 			_, err := m.popMark()
