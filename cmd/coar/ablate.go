@@ -362,7 +362,7 @@ func (o *ablateOptions) preprocess() error {
 	o.inputs.PreprocessGiven = flags != nil
 	o.inputs.Adjust = func(p *dataset.Preprocess) {
 		if o.adopted != nil {
-			*p = stored(*o.adopted)
+			*p = study.Preprocess(*o.adopted)
 		}
 		if flags != nil {
 			flags(p)

@@ -8,7 +8,6 @@ import (
 
 	"coar/internal/dataset"
 	"coar/internal/fault"
-	"coar/internal/store"
 	"coar/internal/study"
 )
 
@@ -90,18 +89,6 @@ func (i *imageFlags) adjustment(given func(string) bool) (func(*dataset.Preproce
 			p.Std = std
 		}
 	}, nil
-}
-
-// stored turns a run's preprocessing back into that of package dataset.
-func stored(p store.Preprocessing) dataset.Preprocess {
-	single := func(xs []float64) []float32 {
-		out := make([]float32, len(xs))
-		for i, x := range xs {
-			out[i] = float32(x)
-		}
-		return out
-	}
-	return dataset.Preprocess{Resize: p.Resize, Crop: p.Crop, Interpolation: p.Interpolation, Mean: single(p.Mean), Std: single(p.Std)}
 }
 
 func floatList(flag, s string) ([]float32, error) {

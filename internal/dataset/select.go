@@ -39,7 +39,7 @@ func pick(sel string, s *Source, correct func([]int) ([]bool, error)) ([]int, er
 	case sel == "errors" || sel == "correct":
 		return pickByOutcome(sel, s, correct)
 	case kind == "class":
-		label, err := s.labelNamed(rest)
+		label, err := labelNamed(s.classNames, rest)
 		if err != nil {
 			return nil, err
 		}
@@ -83,14 +83,14 @@ func pickByOutcome(sel string, s *Source, correct func([]int) ([]bool, error)) (
 }
 
 // labelNamed finds a class by its name, else by its number.
-func (s *Source) labelNamed(name string) (int, error) {
-	if i := slices.Index(s.classNames, name); i >= 0 && name != "" {
+func labelNamed(classNames []string, name string) (int, error) {
+	if i := slices.Index(classNames, name); i >= 0 && name != "" {
 		return i, nil
 	}
 	if label, err := strconv.Atoi(name); err == nil && label >= 0 {
 		return label, nil
 	}
-	known := slices.DeleteFunc(slices.Clone(s.classNames), func(n string) bool { return n == "" })
+	known := slices.DeleteFunc(slices.Clone(classNames), func(n string) bool { return n == "" })
 	if len(known) == 0 {
 		return 0, fault.Usagef("selection class:%s: the classes have no names here, only numbers", name)
 	}
@@ -101,35 +101,67 @@ func (s *Source) labelNamed(name string) (int, error) {
 	return 0, fault.Usagef("selection class:%s: there is no such class; there are %s", name, list)
 }
 
-// pickFromFile picks the ids that the file at path lists, one a line; blank lines are skipped.
+// pickFromFile picks the ids that the file at path lists.
 func pickFromFile(path string, s *Source) ([]int, error) {
+	ids, err := readIDs(path)
+	if err != nil {
+		return nil, err
+	}
+	var picked []int
+	for _, id := range ids {
+		i, ok := s.IndexOf(id)
+		if !ok {
+			return nil, fault.Usagef("selection file:%s: there is no example %q", path, id)
+		}
+		picked = append(picked, i)
+	}
+	return picked, nil
+}
+
+// readIDs reads one id a line; blank lines are skipped.
+func readIDs(path string) ([]string, error) {
 	f, _, err := openRegular(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	var picked []int
+	var ids []string
 	lines := bufio.NewScanner(f)
-	for number := 1; lines.Scan(); number++ {
-		id := lines.Text()
-		if strings.TrimSpace(id) == "" {
-			continue
+	for lines.Scan() {
+		if id := lines.Text(); strings.TrimSpace(id) != "" {
+			ids = append(ids, id)
 		}
-		i, ok := s.IndexOf(id)
-		if !ok {
-			return nil, fault.Usagef("selection file:%s: line %d: there is no example %q", path, number, id)
-		}
-		picked = append(picked, i)
 	}
 	if err := lines.Err(); err != nil {
 		return nil, unreadable(path, err)
 	}
-	return picked, nil
+	return ids, nil
 }
 
 // pickPositions picks positions and ranges separated by commas.
 func pickPositions(sel string, s *Source) ([]int, error) {
-	picked := make([]bool, s.Len())
+	ranges, err := parseRanges(sel)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range ranges {
+		if r.last >= s.Len() {
+			return nil, fault.Usagef("selection %q: there is no example %d; the last is %d", sel, r.last, s.Len()-1)
+		}
+	}
+	return where(s.Len(), func(i int) bool { return contains(ranges, i) }), nil
+}
+
+// positionRange is first to last, both included.
+type positionRange struct{ first, last int }
+
+func contains(ranges []positionRange, i int) bool {
+	return slices.ContainsFunc(ranges, func(r positionRange) bool { return r.first <= i && i <= r.last })
+}
+
+// parseRanges reads positions and ranges separated by commas.
+func parseRanges(sel string) ([]positionRange, error) {
+	var ranges []positionRange
 	for part := range strings.SplitSeq(sel, ",") {
 		from, to, isRange := strings.Cut(part, "-")
 		if !isRange {
@@ -144,12 +176,7 @@ func pickPositions(sel string, s *Source) ([]int, error) {
 		if first > last {
 			return nil, fault.Usagef("selection %q: the range %s runs backwards", sel, part)
 		}
-		if last >= uint64(s.Len()) {
-			return nil, fault.Usagef("selection %q: there is no example %d; the last is %d", sel, last, s.Len()-1)
-		}
-		for i := first; i <= last; i++ {
-			picked[i] = true
-		}
+		ranges = append(ranges, positionRange{int(first), int(last)})
 	}
-	return where(s.Len(), func(i int) bool { return picked[i] }), nil
+	return ranges, nil
 }

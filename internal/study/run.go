@@ -1,0 +1,206 @@
+package study
+
+import (
+	"strings"
+
+	"coar/internal/dataset"
+	"coar/internal/fault"
+	"coar/internal/models"
+	"coar/internal/npy"
+	"coar/internal/regress"
+	"coar/internal/store"
+)
+
+// ComponentDataset is a directory's completed rows as the regression takes them.
+type ComponentDataset struct {
+	arrays   *store.Arrays
+	rows     []int
+	selected []int // examples; nil: all
+}
+
+// NewComponentDataset hides incomplete rows, and the examples that are not selected (nil: none).
+func NewComponentDataset(a *store.Arrays, selected []int) *ComponentDataset {
+	return &ComponentDataset{arrays: a, rows: a.CompletedRows(), selected: selected}
+}
+
+// Shape returns nRows, nComponents, nExamples.
+func (d *ComponentDataset) Shape() (nRows, nComponents, nExamples int) {
+	n := d.arrays.NExamples()
+	if d.selected != nil {
+		n = len(d.selected)
+	}
+	return len(d.rows), d.arrays.NComponents(), n
+}
+
+// Example is the directory's index of the dataset's example i.
+func (d *ComponentDataset) Example(i int) int {
+	if d.selected == nil {
+		return i
+	}
+	return d.selected[i]
+}
+
+// KeepRow fills dst [nComponents].
+func (d *ComponentDataset) KeepRow(row int, dst []byte) error {
+	return d.arrays.KeepRow(d.rows[row], dst)
+}
+
+// Margins fills dst [nRows, last-first].
+func (d *ComponentDataset) Margins(first, last int, dst []float32) error {
+	if d.selected == nil {
+		return d.arrays.Margins(d.rows, first, last, dst)
+	}
+	from, to := d.selected[first], d.selected[last-1]+1
+	wide := make([]float32, to-from)
+	for r, row := range d.rows {
+		if err := d.arrays.Margins([]int{row}, from, to, wide); err != nil {
+			return err
+		}
+		for i := first; i < last; i++ {
+			dst[r*(last-first)+i-first] = wide[d.selected[i]-from]
+		}
+	}
+	return nil
+}
+
+// Members are the examples of the run in dir, with what is known of the intact model's predictions.
+func Members(dir string, m *store.Manifest) dataset.Members {
+	members := dataset.Members{Positions: m.Positions, IDs: m.ExampleIDs, Labels: m.Labels, ClassNames: m.Classes}
+	if predictions, err := store.ReadInt32(dir, store.BasePredictionsName, m.NExamples()); err == nil {
+		members.Right = make([]bool, len(predictions))
+		for i, p := range predictions {
+			members.Right[i] = int(p) == m.Labels[i]
+		}
+	}
+	return members
+}
+
+// Relocation says where a run's files are now, empty where they are where they were.
+type Relocation struct{ Weights, Data string }
+
+// OpenRun opens the model and data of an existing run and checks that they are those of the run.
+//
+// Errors: fault.Conflict where weights or data have changed; else as OpenSubject.
+func OpenRun(m *store.Manifest, moved Relocation, r Resources) (_ *Subject, err error) {
+	in := Inputs{Weights: m.Weights.Path, Data: m.Data.Spec, Split: m.Split, Layout: m.Data.Layout, Classes: m.Data.ClassesFile,
+		Model:  models.Options{Heads: m.Heads, Include: m.Include, Exclude: m.Exclude},
+		Adjust: func(p *dataset.Preprocess) { *p = Preprocess(m.Preprocessing) }}
+	if moved.Weights != "" {
+		in.Weights = moved.Weights
+	}
+	if moved.Data != "" {
+		in.Data = moved.Data
+	}
+	s, err := OpenSubject(in, r)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	if sha := s.File.SHA256(); sha != m.Weights.SHA256 {
+		return nil, fault.Conflictf("%s has changed since the run was made (SHA-256 %.12s…, the run has %.12s…); --weights says where the run's own file is", in.Weights, sha, m.Weights.SHA256)
+	}
+	digest, err := s.Source.Digest()
+	if err != nil {
+		return nil, err
+	}
+	if digest != m.Data.SHA256 {
+		return nil, fault.Conflictf("%s has changed since the run was made (SHA-256 %.12s…, the run has %.12s…); --data says where the run's own data is", in.Data, digest, m.Data.SHA256)
+	}
+	if p := s.Model.Components(); p != m.NComponents() {
+		return nil, fault.Conflictf("the model has %d components, the run %d", p, m.NComponents())
+	}
+	return s, nil
+}
+
+// Preprocess turns a run's preprocessing back into that of package dataset.
+func Preprocess(p store.Preprocessing) dataset.Preprocess {
+	single := func(xs []float64) []float32 {
+		out := make([]float32, len(xs))
+		for i, x := range xs {
+			out[i] = float32(x)
+		}
+		return out
+	}
+	return dataset.Preprocess{Resize: p.Resize, Crop: p.Crop, Interpolation: p.Interpolation, Mean: single(p.Mean), Std: single(p.Std)}
+}
+
+// ClassName is what the run calls a label.
+func ClassName(m *store.Manifest, label int) string {
+	if label < len(m.Classes) && m.Classes[label] != "" {
+		return m.Classes[label]
+	}
+	return dataset.Members{Positions: []int{label}}.ID(0)
+}
+
+// FindExample returns the run's index of the example id.
+func FindExample(m *store.Manifest, id string) (int, error) {
+	for i, known := range m.ExampleIDs {
+		if known == id {
+			return i, nil
+		}
+	}
+	return 0, fault.Usagef("the run has no example %q; it has %d, such as %s", id, len(m.ExampleIDs), strings.Join(m.ExampleIDs[:min(3, len(m.ExampleIDs))], ", "))
+}
+
+// Fit is fit.json: how a run's attributions came to be.
+type Fit struct {
+	regress.Summary
+	Split    string               `json:"split"`
+	Selected []int                `json:"selected"` // the run's examples that were fitted; null: all
+	Compared []regress.Comparison `json:"compared,omitempty"`
+}
+
+// Attributions are a run's fitted attributions on disk, one example at a time.
+type Attributions struct {
+	Intercepts  []float32
+	NExamples   int
+	NComponents int
+
+	file     *npy.File
+	selected map[int]bool // nil: all examples are fitted
+}
+
+// OpenAttributions opens what coar fit wrote. Errors: fault.Missing before the fit.
+func OpenAttributions(dir string, m *store.Manifest) (*Attributions, error) {
+	a := &Attributions{NExamples: m.NExamples(), NComponents: m.NComponents()}
+	var fit Fit
+	if err := store.ReadJSON(dir, store.FitName, &fit); err != nil {
+		return nil, err
+	}
+	if fit.Selected != nil {
+		a.selected = map[int]bool{}
+		for _, i := range fit.Selected {
+			a.selected[i] = true
+		}
+	}
+	var err error
+	if a.Intercepts, err = store.ReadFloat32(dir, store.InterceptName, a.NExamples); err != nil {
+		return nil, err
+	}
+	a.file, err = store.OpenArray(dir, store.AttributionsName, npy.Float32, a.NExamples, a.NComponents)
+	return a, err
+}
+
+// Fitted says whether example i was among those that coar fit was asked for.
+func (a *Attributions) Fitted(i int) bool { return a.selected == nil || a.selected[i] }
+
+// Row reads example i's attributions, in logits, into theta [NComponents].
+func (a *Attributions) Row(i int, theta []float32) error {
+	if !a.Fitted(i) {
+		return fault.Missingf("example %d of the run was left out of the fit; coar fit without --examples fits all", i)
+	}
+	if err := a.file.ReadFloat32(i*a.NComponents, theta); err != nil {
+		return err
+	}
+	if c := npy.FirstNotFinite(theta); c >= 0 {
+		return fault.InFile(a.file.Name(), "example %d, component %d is not finite", i, c)
+	}
+	return nil
+}
+
+// Close closes the file.
+func (a *Attributions) Close() error { return a.file.Close() }
