@@ -46,7 +46,7 @@ func readLegacy(r io.ReaderAt, size int64) (*contents, error) {
 	}
 	b := &rebuilder{find: func(ref storageRef) (*storage, error) {
 		s := storages[ref.key]
-		if s == nil || s.size != int64(ref.length)*int64(ref.itemSize) {
+		if s == nil || s.size != ref.size() {
 			return nil, fmt.Errorf("its storage %s is missing or has another size", quote(ref.key))
 		}
 		return s, nil
@@ -113,7 +113,7 @@ func locate(r io.ReaderAt, offset, size int64, keys []any, refs []*pickle.Ref) (
 			return nil, fmt.Errorf("storage %s claims %d elements of %d bytes, the file has %d bytes left: it is truncated",
 				quote(key), d.length, d.itemSize, size-offset)
 		}
-		storages[key] = section(r, offset, int64(d.length)*int64(d.itemSize))
+		storages[key] = section(r, offset, d.size())
 		offset += storages[key].size
 	}
 	if offset != size {

@@ -36,9 +36,12 @@ type storageRef struct {
 	itemSize int
 	length   int // elements
 
-	isView                 bool // legacy files only: the storage is a part of the one under key, which is length long
-	viewOffset, viewLength int  // elements
+	isView               bool  // legacy files only: the storage is a part of the one under key, which is length long
+	viewOffset, viewSize int64 // bytes
 }
+
+// size is the number of bytes of the storage under key.
+func (s *storageRef) size() int64 { return int64(s.length) * int64(s.itemSize) }
 
 // parseRef checks a reference to a storage.
 func parseRef(ref *pickle.Ref) (storageRef, error) {
@@ -68,7 +71,7 @@ func parseRef(ref *pickle.Ref) (storageRef, error) {
 		if !isOffset || !isLength || offset > length || n > length-offset {
 			return s, fmt.Errorf("storage %s is a view that reaches beyond %d elements", quote(key), length)
 		}
-		s.isView, s.viewOffset, s.viewLength = true, offset, n
+		s.isView, s.viewOffset, s.viewSize = true, int64(offset)*int64(kind.size), int64(n)*int64(kind.size)
 	}
 	return s, nil
 }
@@ -146,7 +149,7 @@ func (b *rebuilder) view(function string, args pickle.Tuple) (*tensor, error) {
 		return nil, err
 	}
 	if s.isView {
-		data = data.part(int64(s.viewOffset)*int64(s.itemSize), int64(s.viewLength)*int64(s.itemSize))
+		data = data.part(s.viewOffset, s.viewSize)
 	}
 	return newTensor(s.dtype, s.itemSize, shape, strides, offset, data)
 }
@@ -160,13 +163,13 @@ func (s *storageRef) retype(args pickle.Tuple) error {
 	if !ok || torchTypes[class.Name] == "" {
 		return errors.New("its element type is not known")
 	}
-	bytes := s.length * s.itemSize
+	size := int(s.size())
 	s.dtype = torchTypes[class.Name]
 	s.itemSize = dtypeSizes[s.dtype]
-	if bytes%s.itemSize != 0 {
-		return fmt.Errorf("its storage of %d bytes is not whole elements of type %s", bytes, s.dtype)
+	if size%s.itemSize != 0 {
+		return fmt.Errorf("its storage of %d bytes is not whole elements of type %s", size, s.dtype)
 	}
-	s.length = bytes / s.itemSize
+	s.length = size / s.itemSize
 	return nil
 }
 

@@ -172,7 +172,7 @@ func (a *archive) storage(ref storageRef) (*storage, error) {
 	if f == nil {
 		return nil, fmt.Errorf("its storage %s is missing", quote(ref.key))
 	}
-	if want := uint64(ref.length) * uint64(ref.itemSize); f.UncompressedSize64 != want {
+	if want := uint64(ref.size()); f.UncompressedSize64 != want {
 		return nil, fmt.Errorf("its storage %s has %d bytes, the pickle says %d", quote(ref.key), f.UncompressedSize64, want)
 	}
 	s := a.storages[ref.key]
