@@ -10,8 +10,9 @@ import (
 // Conflicts says what keeps a run with manifest have from being resumed by a command that wants the manifest want: the
 // first field that differs, with both values. It returns nil if nothing does.
 //
-// Paths, the data source's spelling and a layout that one side leaves open are hints and may differ, as may the program's version, the number of rows (a run
-// grows, it never shrinks) and the globs, as long as they choose the same groups. The instruction set is Prepare's business.
+// Paths, the data source's spelling and a layout that one side leaves open are hints and may differ, as may the program's
+// version, the number of rows (a run grows, it never shrinks) and the globs, as long as they choose the same groups. The
+// instruction set is Prepare's business.
 //
 // Errors: fault.Conflict.
 func Conflicts(have, want Manifest) error {

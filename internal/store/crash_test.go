@@ -12,6 +12,7 @@ import (
 // Whatever operation a study is stopped at, by a kill or by the power, nothing that was completed is lost, nothing counts
 // as damaged, and doing the study again ends in the files that an undisturbed one makes.
 func TestCrashAnywhere(t *testing.T) {
+	t.Parallel()
 	whole := conducted(t)
 	want := whole.contents()
 	t.Logf("%d operations, %d files", whole.ops, len(want))
@@ -34,6 +35,7 @@ func TestCrashAnywhere(t *testing.T) {
 
 // A disk that is full from some operation on, or an operation that fails once, leaves a run that resumes.
 func TestFullDiskAnywhere(t *testing.T) {
+	t.Parallel()
 	whole := conducted(t)
 	want := whole.contents()
 	for k := 1; k <= whole.ops; k++ {
@@ -52,6 +54,7 @@ func TestFullDiskAnywhere(t *testing.T) {
 
 // A crash while resuming after a crash is no different.
 func TestCrashTwice(t *testing.T) {
+	t.Parallel()
 	whole := conducted(t)
 	want := whole.contents()
 	for k := 3; k <= whole.ops; k += 7 {

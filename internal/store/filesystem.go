@@ -10,6 +10,8 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"coar/internal/fault"
 )
 
 // fileSystem is everything the store does to a disk. The real one is osFS; tests put one in its place that fails or
@@ -65,7 +67,7 @@ func (osFS) open(path string, write bool) (file, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", path)
+		return nil, fault.InFile(path, "this is not a regular file")
 	}
 	flag := os.O_RDONLY
 	if write {

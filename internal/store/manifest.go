@@ -120,7 +120,7 @@ func (m *Manifest) marginsDType() npy.DType {
 	return npy.Float32
 }
 
-// Bounds on what a manifest may claim, far above any use.
+// Bounds on what a manifest may claim, far above any use. Products of two of them, in bytes, fit 64 bits.
 const (
 	maxManifestBytes = 256 << 20
 	maxRows          = 1 << 26       // a row costs a byte of memory
@@ -175,7 +175,7 @@ func (m *Manifest) validate() error {
 			return fmt.Errorf("instruction_set_changes[%d] is at row %d, to %q", i, c.Row, c.InstructionSet)
 		}
 	}
-	return m.validateSizes()
+	return nil
 }
 
 // validSplit reports whether a split may name <split>_margins.npy, which base_margins.npy must not be mistaken for.
@@ -271,16 +271,6 @@ func (m *Manifest) validateGroups() error {
 	}
 	if p == 0 {
 		return errors.New("groups is empty; a run needs a component")
-	}
-	return nil
-}
-
-// validateSizes checks that the arrays the manifest describes have sizes that can be computed with.
-func (m *Manifest) validateSizes() error {
-	for _, shape := range [][]int{{m.Masks, m.NComponents()}, {m.Masks, m.NExamples()}, {m.NExamples(), m.NComponents()}} {
-		if _, err := npy.EncodeHeader(npy.Float32, shape); err != nil {
-			return fmt.Errorf("an array of shape %s is too large", npy.FormatShape(shape))
-		}
 	}
 	return nil
 }

@@ -45,10 +45,15 @@ func encodeRecord(v any) ([]byte, error) {
 		}
 		b = fmt.Appendf(b, "  %q: %s,\n", key, value)
 	}
+	return appendDigest(b), nil
+}
+
+// appendDigest ends a record: it appends the digest of what stands before it.
+func appendDigest(b []byte) []byte {
 	sum := sha256.Sum256(b)
 	b = append(b, selfKey...)
 	b = hex.AppendEncode(b, sum[:])
-	return append(b, selfEnd...), nil
+	return append(b, selfEnd...)
 }
 
 // decodeRecord checks a record's digest and reads it into the struct that v points to.

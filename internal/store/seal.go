@@ -148,7 +148,7 @@ func digest(fsys fileSystem, dir, name string) (sealedFile, error) {
 		return sealedFile{}, err
 	}
 	h := sha256.New()
-	if _, err := io.CopyBuffer(h, io.NewSectionReader(f, 0, size), make([]byte, 1<<18)); err != nil {
+	if _, err := io.CopyBuffer(h, io.NewSectionReader(f, 0, size), make([]byte, min(size+1, 1<<18))); err != nil {
 		return sealedFile{}, err
 	}
 	return sealedFile{Name: name, Bytes: size, SHA256: hex.EncodeToString(h.Sum(nil))}, nil

@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -98,13 +99,18 @@ func conduct(fsys fileSystem, dir string, done func(set string, row int)) error 
 			return err
 		}
 	}
-	if err := run.WriteFloat32(AttributionsName, make([]float32, 15), 3, 5); err != nil {
-		return err
+	for _, theta := range []float32{1, 2} { // fitted twice
+		if err := run.WriteFloat32(AttributionsName, slices.Repeat([]float32{theta}, 15), 3, 5); err != nil {
+			return err
+		}
+		if err := run.Seal(AttributionsName); err != nil {
+			return err
+		}
 	}
 	if err := run.WriteJSON("edits/first/edit.json", map[string]int{"k": 3}); err != nil {
 		return err
 	}
-	return run.Seal(AttributionsName, "edits/first/edit.json")
+	return run.Seal("edits/first/edit.json")
 }
 
 // conductAblate is the part of a study that one coar ablate does.
@@ -118,6 +124,9 @@ func conductAblate(fsys fileSystem, dir string, nRows int, done func(set string,
 		return err
 	}
 	rows, err := run.Rows()
+	if err == nil {
+		err = run.Seal(run.Files()...) // rows that are committed later break this seal
+	}
 	if err == nil {
 		err = measure(rows, func(row int) { done("train", row) })
 	}

@@ -122,7 +122,9 @@ func (v *verifier) checkSeals() (err error) {
 		case isMissing(err):
 			v.problem(name, "the file is gone, but %s lists it as finished", sealsName)
 		case err != nil:
-			return fmt.Errorf("store: %w", err)
+			if err := v.damage(name, err); err != nil {
+				return fmt.Errorf("store: %w", err)
+			}
 		case have.Bytes != want.Bytes:
 			v.problem(name, "the file has %d bytes; it had %d when it was finished", have.Bytes, want.Bytes)
 		case have != want:
@@ -199,7 +201,7 @@ func (v *verifier) checkResult(name string, dtype npy.DType, shape []int) error 
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("store: %w", err)
+		return v.damage(name, fmt.Errorf("store: %w", err))
 	}
 	defer f.Close() // only read
 	size, err := f.size()

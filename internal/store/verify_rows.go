@@ -71,7 +71,7 @@ func (v *verifier) openRowSet(s *rowSet, l *layout, evaluation bool, command str
 			continue
 		}
 		if err != nil {
-			return false, fmt.Errorf("store: %w", err)
+			return false, v.damage(a.name, fmt.Errorf("store: %w", err))
 		}
 		s.files[i] = f
 		if s.headerRows[i], sizeRows[i], err = a.inspect(v.dir, f); err != nil {
