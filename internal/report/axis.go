@@ -2,6 +2,7 @@ package report
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -51,6 +52,10 @@ func finite(v float64) bool {
 	return math.Abs(v) < math.MaxFloat64/8
 }
 
+func anyFinite(values ...[]float64) bool {
+	return slices.ContainsFunc(values, func(vs []float64) bool { return slices.ContainsFunc(vs, finite) })
+}
+
 // tick is a labelled value on an axis.
 type tick struct {
 	value float64
@@ -73,14 +78,15 @@ func ticks(low, high float64, n int) []tick {
 	}
 	decimals := max(0, -int(math.Floor(math.Log10(step)+1e-9)))
 	var list []tick
-	first := math.Ceil(low / step * (1 - 1e-12))
+	first := math.Ceil(low/step - 1e-9)
 	for i := 0; i <= 2*n+2; i++ {
 		v := (first + float64(i)) * step
 		if v > high+step*1e-9 {
 			break
 		}
-		if v >= low-step*1e-9 {
-			list = append(list, tick{v, number(v, decimals)})
+		// Where the range is too narrow for its digits, equal labels would stand side by side.
+		if label := number(v, decimals); len(list) == 0 || list[len(list)-1].label != label {
+			list = append(list, tick{v, label})
 		}
 	}
 	return list
@@ -90,12 +96,12 @@ func ticks(low, high float64, n int) []tick {
 func number(v float64, decimals int) string {
 	s := strconv.FormatFloat(v, 'f', decimals, 64)
 	if len(s) > 8 {
-		s = strconv.FormatFloat(v, 'g', 3, 64)
+		s = strings.Replace(strconv.FormatFloat(v, 'g', 3, 64), "e+", "e", 1)
 	}
 	if strings.Trim(s, "-0.") == "" {
 		s = strings.TrimPrefix(s, "-")
 	}
-	return strings.Replace(s, "-", "−", 1)
+	return strings.ReplaceAll(s, "-", "−")
 }
 
 // percent writes a fraction as a percentage, with as many decimals as it needs up to two.
@@ -122,7 +128,20 @@ func (p *pen) rulesX(frame vg.Rectangle, x scale, list []tick) {
 	for _, t := range list {
 		at := x.at(t.value)
 		p.line(faint, 0.6, point(at, frame.Min.Y), point(at, frame.Max.Y))
-		p.text(point(at, frame.Min.Y-5), top, tickStyle, t.label)
+	}
+	p.labelsX(frame.Min.Y-5, x, list)
+}
+
+// labelsX writes ticks below y, leaving out those that would touch the one before.
+func (p *pen) labelsX(y vg.Length, x scale, list []tick) {
+	free := x.from - 1000
+	for _, t := range list {
+		at, half := x.at(t.value), p.width(tickStyle, t.label)/2
+		if at-half < free {
+			continue
+		}
+		p.text(point(at, y), top, tickStyle, t.label)
+		free = at + half + 4
 	}
 }
 
@@ -133,5 +152,5 @@ func (p *pen) axes(frame vg.Rectangle) {
 
 // nothing says that there is nothing to draw in frame.
 func (p *pen) nothing(frame vg.Rectangle) {
-	p.text(point((frame.Min.X+frame.Max.X)/2, (frame.Min.Y+frame.Max.Y)/2), centre, tickStyle, "no data")
+	p.plate(point((frame.Min.X+frame.Max.X)/2, (frame.Min.Y+frame.Max.Y)/2), centre, tickStyle, "no data")
 }

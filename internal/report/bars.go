@@ -46,7 +46,7 @@ func (c CorrelationBars) Figure() Figure {
 	perLine := max(1, int(width/legendEntry))
 	legend := vg.Length(0)
 	if len(methods) > 1 {
-		legend = vg.Length((len(methods)+perLine-1)/perLine) * legendLine
+		legend = vg.Length((len(methods)+perLine-1)/perLine)*legendLine + 10
 	}
 	foot := vg.Length(36)
 	if c.starred() {
@@ -60,7 +60,7 @@ func (c CorrelationBars) Figure() Figure {
 			bottomEdge := margin + foot
 			frame := box(margin+40, bottomEdge, margin+40+width, bottomEdge+barsHeight)
 			if legend > 0 {
-				c.paintLegend(p, methods, point(frame.Min.X, p.Max.Y-headingHeight), perLine)
+				c.paintLegend(p, methods, point(frame.Min.X, p.Max.Y-headingHeight-4), perLine)
 			}
 			c.paintBars(p, frame, inner, methods)
 			p.text(point((frame.Min.X+frame.Max.X)/2, frame.Min.Y-24), top, subtitleStyle, "components ablated in the test rows")
@@ -114,7 +114,7 @@ func (b Bar) paint(p *pen, x vg.Length, y scale, c color.NRGBA) {
 		p.text(point(x+barWidth/2, y.at(0)+5), bottom, tickStyle, "–")
 		return
 	}
-	p.rectangle(box(x, y.at(min(0, b.Mean)), x+barWidth, y.at(max(0, b.Mean))), faded(c, 0.88))
+	p.rectangle(box(x, y.at(min(0, b.Mean)), x+barWidth, y.at(max(0, b.Mean))), c)
 	high := b.Mean
 	if finite(b.Low) && finite(b.High) {
 		high = max(high, b.High)
@@ -131,8 +131,8 @@ func (c CorrelationBars) paintLegend(p *pen, methods []string, corner vg.Point, 
 	for i, method := range methods {
 		x := corner.X + vg.Length(i%perLine)*legendEntry
 		y := corner.Y - vg.Length(i/perLine)*legendLine
-		p.rectangle(box(x, y-4, x+8, y+4), faded(series(i), 0.88))
-		p.text(point(x+13, y), left, labelStyle, p.fit(labelStyle, method, legendEntry-20))
+		p.rectangle(box(x, y-4, x+8, y+4), series(i))
+		p.text(point(x+13, y), left, labelStyle, p.cut(labelStyle, method, legendEntry-20))
 	}
 }
 

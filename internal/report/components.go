@@ -30,7 +30,9 @@ const (
 	componentNames vg.Length = 170
 	componentBars  vg.Length = 300
 	sectionLine    vg.Length = 24
+	sectionGap     vg.Length = 8 // below a section
 	pictureSide    vg.Length = 56
+	componentsFoot vg.Length = 44 // tick labels and axis title
 )
 
 // Figure draws the components in the given order, those for the prediction first.
@@ -40,23 +42,23 @@ func (t TopComponents) Figure() Figure {
 	if t.Image != nil {
 		head = pictureSide + margin + 12
 	}
-	lines := vg.Length(max(1, len(t.For))+max(1, len(t.Against)))*componentLine + 2*sectionLine
+	lines := vg.Length(max(1, len(t.For))+max(1, len(t.Against)))*componentLine + 2*(sectionLine+sectionGap)
 	return Figure{
 		Width:  2*margin + componentNames + 10 + componentBars,
-		Height: head + lines + 40,
+		Height: head + lines + componentsFoot,
 		paint: func(p *pen) {
 			t.paintHead(p)
-			frame := box(margin+componentNames+10, 40, p.Max.X-margin, p.Max.Y-head)
+			frame := box(margin+componentNames+10, componentsFoot, p.Max.X-margin, p.Max.Y-head)
 			x := t.across(frame)
 			for _, mark := range ticks(x.min, x.max, 6) {
 				at := x.at(mark.value)
 				p.line(faint, 0.6, point(at, frame.Min.Y), point(at, frame.Max.Y-sectionLine+4))
-				p.text(point(at, frame.Min.Y-6), top, tickStyle, mark.label)
 			}
+			p.labelsX(frame.Min.Y-6, x, ticks(x.min, x.max, 6))
 			y := t.paintSide(p, frame, x, frame.Max.Y, "for this prediction", t.For)
 			t.paintSide(p, frame, x, y, "against it", t.Against)
 			p.line(rule, 0.8, point(x.at(0), frame.Min.Y), point(x.at(0), frame.Max.Y-sectionLine+4))
-			p.text(point((frame.Min.X+frame.Max.X)/2, 10), bottom, subtitleStyle, "attribution (logits)")
+			p.text(point((frame.Min.X+frame.Max.X)/2, margin-5), bottom, subtitleStyle, "attribution (logits)")
 		},
 	}
 }
@@ -102,21 +104,21 @@ func (t TopComponents) paintSide(p *pen, frame vg.Rectangle, x scale, y vg.Lengt
 	y -= sectionLine
 	if len(bars) == 0 {
 		p.text(point(margin, y-componentLine/2), left, tickStyle, "none")
-		return y - componentLine
+		return y - componentLine - sectionGap
 	}
 	for _, b := range bars {
 		middle := y - componentLine/2
 		index := fmt.Sprintf(" · %d", b.Index)
 		room := componentNames - p.width(labelStyle, index)
 		p.text(point(frame.Min.X-10, middle), right, labelStyle, p.fit(labelStyle, b.Layer, room)+index)
-		b.paint(p, x, middle)
+		b.paint(p, x, middle, t.decimals())
 		y -= componentLine
 	}
-	return y
+	return y - sectionGap
 }
 
 // paint draws the bar from zero and its value beyond its end.
-func (b ComponentBar) paint(p *pen, x scale, middle vg.Length) {
+func (b ComponentBar) paint(p *pen, x scale, middle vg.Length, decimals int) {
 	if !finite(b.Attribution) {
 		p.text(point(x.at(0)+5, middle), left, tickStyle, "–")
 		return
@@ -126,16 +128,28 @@ func (b ComponentBar) paint(p *pen, x scale, middle vg.Length) {
 		hue, side, gap = rust, right, -5
 	}
 	from, to := min(x.at(0), end), max(x.at(0), end)
-	p.rectangle(box(from, middle-5, to, middle+5), faded(hue, 0.88))
-	p.text(point(end+gap, middle), side, tickStyle, signed(b.Attribution))
+	p.rectangle(box(from, middle-5, to, middle+5), hue)
+	p.plate(point(end+gap, middle), side, tickStyle, signed(b.Attribution, decimals))
 }
 
-// signed writes v to three significant digits with its sign.
-func signed(v float64) string {
-	decimals := 2
-	if v != 0 {
-		decimals = max(0, min(6, 2-int(math.Floor(math.Log10(math.Abs(v))))))
+// decimals returns how many decimals give the largest attribution three significant digits.
+func (t TopComponents) decimals() int {
+	largest := 0.0
+	for _, bars := range [][]ComponentBar{t.For, t.Against} {
+		for _, b := range bars {
+			if finite(b.Attribution) {
+				largest = max(largest, math.Abs(b.Attribution))
+			}
+		}
 	}
+	if largest == 0 {
+		return 2
+	}
+	return max(0, min(6, 2-int(math.Floor(math.Log10(largest)))))
+}
+
+// signed writes v with its sign.
+func signed(v float64, decimals int) string {
 	if v > 0 {
 		return "+" + number(v, decimals)
 	}

@@ -29,25 +29,25 @@ const (
 	accuracyHeight vg.Length = 95
 	curveLeft      vg.Length = 52
 	curveRight     vg.Length = 26
+	curveFoot      vg.Length = 46 // tick labels and axis title
+	curveTop       vg.Length = 28 // two lines of notes above the upper panel
 )
 
 // Figure draws both panels over one axis of k, which turns logarithmic where k exceeds 100.
 func (c EditCurve) Figure() Figure {
 	return Figure{
 		Width:  margin + curveLeft + curveWidth + curveRight + margin,
-		Height: headingHeight + 14 + marginsHeight + 26 + accuracyHeight + 40 + margin/2,
+		Height: headingHeight + curveTop + marginsHeight + 26 + accuracyHeight + curveFoot,
 		paint: func(p *pen) {
 			p.heading(c.Title, c.Subtitle)
 			x0, x1 := margin+curveLeft, margin+curveLeft+curveWidth
-			lower := box(x0, margin/2+40, x1, margin/2+40+accuracyHeight)
+			lower := box(x0, curveFoot, x1, curveFoot+accuracyHeight)
 			upper := box(x0, lower.Max.Y+26, x1, lower.Max.Y+26+marginsHeight)
 			k, list := c.across(x0, x1)
 			c.paintMargins(p, upper, k, list)
 			c.paintAccuracy(p, lower, k, list)
-			for _, t := range list {
-				p.text(point(k.at(t.value), lower.Min.Y-5), top, tickStyle, t.label)
-			}
-			p.text(point((x0+x1)/2, margin/2+8), bottom, subtitleStyle, "components ablated, k")
+			p.labelsX(lower.Min.Y-5, k, list)
+			p.text(point((x0+x1)/2, margin-5), bottom, subtitleStyle, "components ablated, k")
 			c.paintChosen(p, upper, lower, k)
 		},
 	}
@@ -94,7 +94,7 @@ func (c EditCurve) paintMargins(p *pen, frame vg.Rectangle, k scale, list []tick
 	p.axes(frame)
 	p.line(muted, 0.9, point(frame.Min.X, y.at(0)), point(frame.Max.X, y.at(0)))
 	p.upright(point(margin+4, (frame.Min.Y+frame.Max.Y)/2), subtitleStyle, p.fit(subtitleStyle, label, frame.Size().Y))
-	if len(lines) == 0 {
+	if !anyFinite(lines...) {
 		p.nothing(frame)
 		return
 	}
@@ -108,7 +108,7 @@ func (c EditCurve) paintMargins(p *pen, frame vg.Rectangle, k scale, list []tick
 	}
 	if len(lines) > 1 {
 		c.paintLine(p, means(lines), k, y, 1.6, 255, true)
-		p.text(point(frame.Max.X, frame.Max.Y+8), right, tickStyle, fmt.Sprintf("%d targets, thin; their mean, bold", len(lines)))
+		p.text(point(frame.Min.X, frame.Max.Y+22), left, tickStyle, fmt.Sprintf("%d targets, thin; their mean, bold", len(lines)))
 	}
 }
 
@@ -137,11 +137,14 @@ func (c EditCurve) paintAccuracy(p *pen, frame vg.Rectangle, k scale, list []tic
 	p.axes(frame)
 	if finite(c.Floor) {
 		p.dashes(rust, 0.9, point(frame.Min.X, y.at(c.Floor)), point(frame.Max.X, y.at(c.Floor)))
-		p.text(point(frame.Max.X, y.at(c.Floor)+3), anchor{1, 0}, style{size: 8, color: rust}, "least allowed")
+		p.text(point(frame.Max.X, frame.Max.Y+8), right, style{size: 8, color: rust}, "dashed: the least allowed, "+percent(c.Floor))
 	}
 	p.upright(point(margin+4, (frame.Min.Y+frame.Max.Y)/2), subtitleStyle, "accuracy")
 	p.text(point(frame.Min.X, frame.Max.Y+8), left, tickStyle, "on the choosing set")
 	c.paintLine(p, accuracy, k, y, 1.5, 255, true)
+	if !anyFinite(accuracy) {
+		p.nothing(frame)
+	}
 }
 
 // paintGrid draws the vertical rules; their labels stand under the lower panel only.
@@ -165,8 +168,12 @@ func (c EditCurve) paintLine(p *pen, values []float64, k, y scale, width vg.Leng
 		p.line(hue, width, path...)
 	}
 	if dots || len(path) == 1 {
+		radius := vg.Length(1.9)
+		if len(path) > 30 {
+			radius = 1.2
+		}
 		for _, at := range path {
-			p.dot(at, 1.9, hue)
+			p.dot(at, radius, hue)
 		}
 	}
 }

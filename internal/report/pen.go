@@ -58,14 +58,15 @@ func (p *pen) textStyle(s style) text.Style {
 	}
 }
 
+// capHeight is how high capitals and digits stand above the baseline, as a share of the size.
+const capHeight = 0.72
+
 // text writes one line; characters that cannot be printed are replaced.
 func (p *pen) text(at vg.Point, a anchor, s style, line string) {
 	ts := p.textStyle(s)
 	line = printable(line)
-	extents := ts.FontExtents()
 	at.X -= vg.Length(a.x) * ts.Width(line)
-	// The box is that of capitals and digits, from baseline to about 0.72 of the size: centring looks right for both.
-	at.Y -= vg.Length(a.y) * 0.72 * extents.Ascent / 0.905
+	at.Y -= vg.Length(a.y) * capHeight * s.size
 	p.baseline(ts, at, line)
 }
 
@@ -76,7 +77,7 @@ func (p *pen) upright(at vg.Point, s style, line string) {
 	p.Translate(at)
 	p.Rotate(math.Pi / 2)
 	line = printable(line)
-	p.baseline(ts, vg.Point{X: -ts.Width(line) / 2, Y: -0.36 * s.size}, line)
+	p.baseline(ts, vg.Point{X: -ts.Width(line) / 2, Y: -capHeight / 2 * s.size}, line)
 	p.Pop()
 }
 
@@ -88,32 +89,47 @@ func (p *pen) baseline(ts text.Style, at vg.Point, line string) {
 	p.FillString(p.fonts.Lookup(ts.Font, ts.Font.Size), at, line)
 }
 
+// plate writes one line on a patch of paper, so that rules do not cross it.
+func (p *pen) plate(at vg.Point, a anchor, s style, line string) {
+	x, w := at.X-vg.Length(a.x)*p.width(s, line), p.width(s, line)
+	p.rectangle(box(x-2, at.Y-s.size/2, x+w+2, at.Y+s.size/2), paper)
+	p.text(at, a, s, line)
+}
+
 func (p *pen) width(s style, line string) vg.Length { return p.textStyle(s).Width(printable(line)) }
 
 // fit shortens line in its middle until it is no wider than limit: the ends of a path tell most.
 func (p *pen) fit(s style, line string, limit vg.Length) string {
+	return p.shorten(s, line, limit, func(n int) int { return (n + 1) / 2 })
+}
+
+// cut shortens line at its end until it is no wider than limit: the beginning of a name or sentence tells most.
+func (p *pen) cut(s style, line string, limit vg.Length) string {
+	return p.shorten(s, line, limit, func(n int) int { return n })
+}
+
+// shorten keeps as many characters of line as fit into limit beside an ellipsis; head says how many of n stand before it.
+func (p *pen) shorten(s style, line string, limit vg.Length, head func(n int) int) string {
 	line = printable(line)
 	if p.width(s, line) <= limit {
 		return line
 	}
 	runes := []rune(line)
-	// The widest cut that fits, by bisection over the number of characters kept.
+	keep := func(n int) string {
+		before := head(n)
+		return string(runes[:before]) + "…" + string(runes[len(runes)-(n-before):])
+	}
+	// Bisection over the number of characters kept; the ellipsis alone is drawn whatever the limit.
 	kept, tooMany := 0, len(runes)
 	for tooMany-kept > 1 {
 		middle := kept + (tooMany-kept)/2
-		if p.width(s, shortened(runes, middle)) <= limit {
+		if p.width(s, keep(middle)) <= limit {
 			kept = middle
 		} else {
 			tooMany = middle
 		}
 	}
-	return shortened(runes, kept)
-}
-
-// shortened keeps n of the runes around an ellipsis.
-func shortened(runes []rune, n int) string {
-	head := (n + 1) / 2
-	return string(runes[:head]) + "…" + string(runes[len(runes)-(n-head):])
+	return keep(kept)
 }
 
 // printable replaces what a font cannot draw or XML cannot hold.
@@ -152,13 +168,13 @@ func (p *pen) dot(at vg.Point, radius vg.Length, c color.Color) {
 // heading writes title and subtitle below the upper edge, shortened to the width of the canvas.
 func (p *pen) heading(title, subtitle string) {
 	room := p.Max.X - p.Min.X - 2*margin
-	p.text(vg.Point{X: p.Min.X + margin, Y: p.Max.Y - 24}, left, titleStyle, p.fit(titleStyle, title, room))
-	p.text(vg.Point{X: p.Min.X + margin, Y: p.Max.Y - 41}, left, subtitleStyle, p.fit(subtitleStyle, subtitle, room))
+	p.text(vg.Point{X: p.Min.X + margin, Y: p.Max.Y - 24}, left, titleStyle, p.cut(titleStyle, title, room))
+	p.text(vg.Point{X: p.Min.X + margin, Y: p.Max.Y - 41}, left, subtitleStyle, p.cut(subtitleStyle, subtitle, room))
 }
 
 const (
 	margin        vg.Length = 20 // around every figure
-	headingHeight vg.Length = 58 // upper edge to the first thing below the heading
+	headingHeight vg.Length = 62 // upper edge to the first thing below the heading
 )
 
 func point(x, y vg.Length) vg.Point { return vg.Point{X: x, Y: y} }

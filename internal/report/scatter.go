@@ -30,8 +30,10 @@ const (
 	panelWidth   vg.Length = 164 // with the gap to the next
 	plotSide     vg.Length = 128
 	panelHeader  vg.Length = 48
-	panelHeight            = panelHeader + plotSide + 34
+	panelHeight            = panelHeader + plotSide + panelFoot
+	panelFoot    vg.Length = 34 // tick labels, and the gap to the next row
 	thumbnail    vg.Length = 38
+	tickRoom     vg.Length = 26 // tick labels on the left of a plot
 	axisTitles   vg.Length = 16 // room for the axis title on the left and below
 )
 
@@ -43,14 +45,14 @@ func (s Scatter) Figure() Figure {
 	return Figure{
 		// A heading needs the width of two panels even where there is one.
 		Width:  2*margin + axisTitles + vg.Length(max(columns, 2))*panelWidth,
-		Height: headingHeight + vg.Length(rows)*panelHeight + axisTitles + margin/2,
+		Height: headingHeight + vg.Length(rows)*panelHeight + axisTitles,
 		paint: func(p *pen) {
 			subtitle := s.Subtitle
 			if hidden := len(s.Panels) - len(panels); hidden > 0 {
 				subtitle = fmt.Sprintf("first %d of %d examples · %s", len(panels), len(s.Panels), subtitle)
 			}
 			p.heading(s.Title, subtitle)
-			grid := box(margin+axisTitles, margin/2+axisTitles, margin+axisTitles+vg.Length(columns)*panelWidth, p.Max.Y-headingHeight)
+			grid := box(margin+axisTitles, axisTitles, margin+axisTitles+vg.Length(columns)*panelWidth, p.Max.Y-headingHeight)
 			if len(panels) == 0 {
 				p.nothing(grid)
 				return
@@ -60,7 +62,7 @@ func (s Scatter) Figure() Figure {
 				y := grid.Max.Y - vg.Length(i/columns)*panelHeight
 				panel.paint(p, point(x, y))
 			}
-			p.text(point((grid.Min.X+grid.Max.X)/2, margin/2+3), bottom, subtitleStyle, "predicted margin (logits)")
+			p.text(point((grid.Min.X+tickRoom+grid.Max.X-(panelWidth-tickRoom-plotSide))/2, margin-5), bottom, subtitleStyle, "predicted margin (logits)")
 			p.upright(point(margin, (grid.Min.Y+grid.Max.Y)/2), subtitleStyle, "measured margin (logits)")
 		},
 	}
@@ -68,11 +70,11 @@ func (s Scatter) Figure() Figure {
 
 // paint draws the panel below and to the right of its upper left corner.
 func (s ScatterPanel) paint(p *pen, corner vg.Point) {
-	frame := box(corner.X+26, corner.Y-panelHeader-plotSide, corner.X+26+plotSide, corner.Y-panelHeader)
+	frame := box(corner.X+tickRoom, corner.Y-panelHeader-plotSide, corner.X+tickRoom+plotSide, corner.Y-panelHeader)
 	p.picture(box(frame.Min.X, frame.Max.Y+6, frame.Min.X+thumbnail, frame.Max.Y+6+thumbnail), s.Image)
 	x, room := frame.Min.X+thumbnail+7, plotSide-thumbnail-7
 	p.text(point(x, corner.Y-9), left, strongStyle, p.fit(strongStyle, s.ID, room))
-	p.text(point(x, corner.Y-23), left, labelStyle, p.fit(labelStyle, s.Class, room))
+	p.text(point(x, corner.Y-23), left, labelStyle, p.cut(labelStyle, s.Class, room))
 	p.text(point(x, corner.Y-37), left, style{size: 9, color: blue}, correlationLabel(s.Correlation))
 
 	low, high := bounds(s.Predicted, s.Measured)
