@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"math"
 	"reflect"
 	"strings"
@@ -204,4 +205,11 @@ func FuzzManifest(f *testing.F) {
 			t.Fatalf("%+v read back as %+v: %v", m, again, err)
 		}
 	})
+}
+
+func ExampleConflicts() {
+	have, want := testManifest(10), testManifest(10)
+	want.Fraction = 0.05
+	fmt.Println(Conflicts(have, want))
+	// Output: run.json: fraction is 0.1, this command says 0.05; use another directory
 }

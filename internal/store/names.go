@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"coar/internal/fault"
 )
@@ -60,6 +61,16 @@ func evaluationNamesIn(dir string) rowNames {
 
 // list is the four names in the order in which files are created and grown.
 func (n rowNames) list() []string { return []string{n.masks, n.margins, n.checksums, n.completed} }
+
+// isOwn reports whether a file is the store's own, not a result.
+func isOwn(name string) bool {
+	switch base := path.Base(name); base {
+	case ManifestName, sealsName, lockName, "masks.npy", "margins.npy", "_checksums.npy", "_completed.npy":
+		return true
+	default:
+		return isTemp(base) || (strings.HasSuffix(base, marginsSuffix) && base != BaseMarginsName)
+	}
+}
 
 const marginsSuffix = "_margins.npy"
 

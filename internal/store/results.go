@@ -20,9 +20,10 @@ const maxResultText = 256 << 20
 // ArrayWriter fills a result array that is too large to hold in memory. Nothing is seen under its name before Commit.
 type ArrayWriter struct {
 	*npy.Writer
-	dir  *Dir
-	name string
-	f    file
+	dir          *Dir
+	name         string // as Seal takes it
+	folder, base string // where that is on the disk
+	f            file
 }
 
 // CreateArray starts a result array; name is relative to the directory, with slashes. End it with Commit or Abort.
@@ -35,40 +36,36 @@ func (d *Dir) CreateArray(name string, dtype npy.DType, shape ...int) (*ArrayWri
 	if err != nil {
 		return nil, fmt.Errorf("store: create %s: %w", name, err)
 	}
-	a := &ArrayWriter{dir: d, name: name, f: f}
-	if a.Writer, err = npy.NewWriter(filepath.Join(d.path, name), f, dtype, shape...); err != nil {
+	a := &ArrayWriter{dir: d, name: name, folder: folder, base: base, f: f}
+	if a.Writer, err = npy.NewWriter(filepath.Join(folder, base), f, dtype, shape...); err != nil {
 		return nil, errors.Join(err, a.Abort())
 	}
 	return a, nil
 }
 
-// Commit puts the array under its name, durably.
+// Commit puts the array under its name, durably, and ends the writer. If it fails, the old array is still there.
 func (a *ArrayWriter) Commit() error {
+	temp := filepath.Join(a.folder, tempName(a.base))
 	err := a.f.Sync()
+	err = errors.Join(err, a.f.Close())
 	if err == nil {
 		err = a.dir.unseal(a.name)
 	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("store: write %s: %w", a.name, err), a.Abort())
-	}
-	folder, base := filepath.Join(a.dir.path, path.Dir(a.name)), path.Base(a.name)
-	err = a.f.Close()
 	if err == nil {
-		err = a.dir.fs.rename(filepath.Join(folder, tempName(base)), filepath.Join(folder, base))
-	}
-	if err == nil {
-		err = a.dir.fs.syncDir(folder)
+		err = a.dir.fs.rename(temp, filepath.Join(a.folder, a.base))
 	}
 	if err != nil {
+		return errors.Join(fmt.Errorf("store: write %s: %w", a.name, err), a.dir.fs.remove(temp))
+	}
+	if err := a.dir.fs.syncDir(a.folder); err != nil {
 		return fmt.Errorf("store: write %s: %w", a.name, err)
 	}
 	return nil
 }
 
-// Abort drops the array; what was under its name before stays. After Commit it only fails.
+// Abort drops the array and ends the writer; what was under its name before stays.
 func (a *ArrayWriter) Abort() error {
-	folder, base := filepath.Join(a.dir.path, path.Dir(a.name)), path.Base(a.name)
-	return errors.Join(a.f.Close(), a.dir.fs.remove(filepath.Join(folder, tempName(base))))
+	return errors.Join(a.f.Close(), a.dir.fs.remove(filepath.Join(a.folder, tempName(a.base))))
 }
 
 // WriteFloat32 writes a whole float32 array. Errors: a value that is not finite, or values that do not fill the shape.
@@ -128,8 +125,8 @@ func (d *Dir) WriteFile(name string, fill func(w io.Writer) error) error {
 
 // place checks the name of a result and makes its folder.
 func (d *Dir) place(name string) (folder, base string, err error) {
-	if !validName(name) {
-		return "", "", fmt.Errorf("store: %q is not the name of a file in a run", name)
+	if !validName(name) || isOwn(name) {
+		return "", "", fmt.Errorf("store: %q is not a name that a result can have", name)
 	}
 	folder = filepath.Join(d.path, filepath.FromSlash(path.Dir(name)))
 	return folder, path.Base(name), makeDir(d.fs, folder)

@@ -23,6 +23,8 @@ func Create(dir string, m Manifest) (*Run, error) { return create(osFS{}, dir, m
 
 func create(fsys fileSystem, path string, m Manifest) (*Run, error) {
 	m.Format = formatVersion
+	m.Classes, m.Include, m.Exclude = list(m.Classes), list(m.Include), list(m.Exclude)
+	m.InstructionSetChanges = list(m.InstructionSetChanges)
 	if err := m.validate(); err != nil {
 		return nil, fault.Usagef("store: create %s: %w", path, err)
 	}
@@ -45,6 +47,14 @@ func create(fsys fileSystem, path string, m Manifest) (*Run, error) {
 		return nil, errors.Join(err, d.Close())
 	}
 	return run, nil
+}
+
+// list is s, never nil, so that JSON says [] and not null.
+func list[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
 }
 
 // refuseArrays fails if dir holds a run, or arrays of which nothing says what they are.

@@ -81,7 +81,7 @@ func (d *Dir) Seal(names ...string) error {
 	defer d.mu.Unlock()
 	sealed := maps.Clone(d.sealed)
 	for _, name := range names {
-		if !validName(name) {
+		if !validName(name) || name == sealsName || name == lockName {
 			return fmt.Errorf("store: seal: %q is not a file of the run", name)
 		}
 		f, err := digest(d.fs, d.path, name)
