@@ -1,6 +1,11 @@
 package regress
 
-import "context"
+import (
+	"context"
+	"fmt"
+
+	"coar/internal/fault"
+)
 
 // Comparison is what the held-out rows say of one method.
 type Comparison struct {
@@ -11,6 +16,67 @@ type Comparison struct {
 }
 
 // CompareMethods fits lasso, ridge and ols to a sample of the examples and reports what the held-out rows say of each.
+//
+// opts.Method is ignored, and λ is always chosen by validation. The rows are read and packed once.
+// Errors: as Fit's, but for a method that needs more memory than allowed, which is skipped.
 func CompareMethods(ctx context.Context, src Source, opts Options, sampleExamples []int) ([]Comparison, error) {
-	return nil, ctx.Err()
+	opts.Method, opts.Lambda = Lasso, -1
+	opts, err := opts.complete()
+	if err != nil {
+		return nil, err
+	}
+	sample := sampled{src, sampleExamples}
+	if len(sampleExamples) == 0 {
+		return nil, fault.Usagef("no examples to compare methods on")
+	}
+	_, _, nExamples := src.Shape()
+	for _, e := range sampleExamples {
+		if e < 0 || e >= nExamples {
+			return nil, fault.Usagef("there is no example %d to compare methods on: the run has %d", e, nExamples)
+		}
+	}
+	d, err := prepare(ctx, sample, opts)
+	if err != nil {
+		return nil, err
+	}
+	var comparisons []Comparison
+	for _, method := range []Method{Lasso, Ridge, OLS} {
+		opts.Method = method
+		plan, err := makePlan(d, len(sampleExamples), opts)
+		if err != nil {
+			comparisons = append(comparisons, Comparison{Method: method, Skipped: err.Error()})
+			continue
+		}
+		summary, err := fit(ctx, sample, d, plan, opts, func(Result) error { return nil })
+		if err != nil {
+			return nil, fmt.Errorf("regress: compare %s: %w", method, err)
+		}
+		comparisons = append(comparisons, Comparison{Method: method, Solver: summary.Solver, Validation: summary.Validation})
+	}
+	return comparisons, nil
+}
+
+// sampled is a Source restricted to some examples.
+type sampled struct {
+	Source
+	examples []int
+}
+
+func (s sampled) Shape() (nRows, nComponents, nExamples int) {
+	nRows, nComponents, _ = s.Source.Shape()
+	return nRows, nComponents, len(s.examples)
+}
+
+func (s sampled) Margins(first, last int, dst []float32) error {
+	nRows, _, _ := s.Source.Shape()
+	column := make([]float32, nRows)
+	for i, e := range s.examples[first:last] {
+		if err := s.Source.Margins(e, e+1, column); err != nil {
+			return err
+		}
+		for row, v := range column {
+			dst[row*(last-first)+i] = v
+		}
+	}
+	return nil
 }

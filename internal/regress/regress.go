@@ -1,9 +1,5 @@
 package regress
 
-import (
-	"context"
-)
-
 // Source is the component dataset: keep rows shared by all examples, and the margins measured on them.
 //
 // Fit calls it from one goroutine at a time.
@@ -40,6 +36,8 @@ type Options struct {
 	Seed        uint64  // which rows are held out
 
 	Progress func(done, total int) // examples finished; may be nil; called from the goroutine that called Fit
+
+	solver Solver // tests force one
 }
 
 // Result is the fit of the examples [First, First+len(Intercept)).
@@ -64,9 +62,4 @@ type Score struct {
 	NullMSE     float64 `json:"null_mse"`    // of the intercept alone: the mean margin of the rows fitted
 	Correlation float64 `json:"correlation"` // Pearson, over the held-out rows; 0 where either side is constant
 	Defined     bool    `json:"defined"`     // false: either side was constant
-}
-
-// Fit solves Options.Method for every example and hands the results to emit in blocks, in order.
-func Fit(ctx context.Context, src Source, opts Options, emit func(Result) error) (Summary, error) {
-	return Summary{}, ctx.Err()
 }

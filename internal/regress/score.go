@@ -1,0 +1,90 @@
+package regress
+
+import "math"
+
+// scorer predicts held-out margins of one example at a time; every worker has its own.
+//
+// Margins and predictions are less the mean margin of the rows fitted, which is the prediction of the intercept alone.
+type scorer struct {
+	d         *design
+	lists     *lists
+	actual    []float64 // [nHeld]
+	predicted []float64 // [nHeld]
+	null      float64   // mean square of actual
+}
+
+func newScorer(d *design, l *lists) *scorer {
+	return &scorer{d: d, lists: l, actual: make([]float64, d.nHeld), predicted: make([]float64, d.nHeld)}
+}
+
+// scorerBytes is what each worker's scorer holds.
+func scorerBytes(nHeld int) int64 { return 16 * int64(nHeld) }
+
+// begin takes up example e of b.
+func (s *scorer) begin(b *block, e int) {
+	b.held(s.actual, e)
+	s.null = meanSquare(s.actual)
+}
+
+// score says how well theta, fitted to the rows not held out, predicts the example.
+func (s *scorer) score(theta []float64) Score {
+	clear(s.predicted)
+	base := s.lists.base
+	offset := 0.0
+	for c, t := range theta {
+		if t == 0 {
+			continue
+		}
+		offset -= t * s.d.mean(trainRows, c)
+		for _, at := range s.lists.held(c) {
+			s.predicted[int(at)-base] += t
+		}
+	}
+	for i := range s.predicted {
+		s.predicted[i] += offset
+	}
+	return scoreOf(s.predicted, s.actual, s.null)
+}
+
+// scoreOf compares predictions with margins of which null is the mean square.
+func scoreOf(predicted, actual []float64, null float64) Score {
+	score := Score{NullMSE: null}
+	n := float64(len(actual))
+	var meanP, meanA float64
+	for i, a := range actual {
+		diff := predicted[i] - a
+		score.MSE += diff * diff / n
+		meanP += predicted[i] / n
+		meanA += a / n
+	}
+	var pp, aa, pa float64
+	for i, a := range actual {
+		dp, da := predicted[i]-meanP, a-meanA
+		pp += dp * dp
+		aa += da * da
+		pa += dp * da
+	}
+	if constantSide(predicted) || constantSide(actual) || pp == 0 || aa == 0 {
+		return score
+	}
+	score.Correlation = max(-1, min(1, pa/math.Sqrt(pp)/math.Sqrt(aa)))
+	score.Defined = true
+	return score
+}
+
+func constantSide(values []float64) bool {
+	for _, v := range values {
+		if v != values[0] {
+			return false
+		}
+	}
+	return true
+}
+
+func meanSquare(values []float64) float64 {
+	sum := 0.0
+	for _, v := range values {
+		sum += v * v
+	}
+	return sum / float64(len(values))
+}
