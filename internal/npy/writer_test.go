@@ -151,3 +151,24 @@ func TestFirstNotFinite(t *testing.T) {
 		}
 	}
 }
+
+// Elements as they are in a file decode to what was stored, and the first that is not finite is found, in either type.
+func TestRawElements(t *testing.T) {
+	inf := float32(math.Inf(-1))
+	for _, values := range [][]float32{{1, -2.5, 65504}, {0.5, inf, 3}, {1, 2, inf}, {}} {
+		half, err := AppendFloat16(nil, values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for dtype, raw := range map[DType][]byte{Float16: half, Float32: AppendFloat32(nil, values)} {
+			have := make([]float32, len(values))
+			DecodeFloat32(have, dtype, raw)
+			if !slices.Equal(have, values) {
+				t.Errorf("%v: %v, want %v", dtype, have, values)
+			}
+			if i, want := FirstNotFiniteRaw(dtype, raw), FirstNotFinite(values); i != want {
+				t.Errorf("%v of %v: first not finite is %d, want %d", dtype, values, i, want)
+			}
+		}
+	}
+}
