@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -87,6 +88,8 @@ type ablateReport struct {
 	Accuracy       float64       `json:"accuracy"`
 	Rows           int           `json:"rows"`
 	RowsMeasured   int           `json:"rows_measured"` // by this call
+	Seconds        float64       `json:"seconds"`       // that those rows took
+	PerSecond      float64       `json:"margins_per_second"`
 	Output         string        `json:"output"`
 	InstructionSet string        `json:"instruction_set"`
 }
@@ -103,7 +106,11 @@ func runAblate(cmd *cobra.Command, o *ablateOptions) error {
 	fmt.Fprintf(w, "%s: %d components in %d groups, %d examples\n", report.Arch, report.Components, len(report.Groups), report.Examples)
 	fmt.Fprintf(w, "unablated accuracy %s\n", percent(report.Correct, report.Examples))
 	if report.Rows > 0 {
-		fmt.Fprintf(w, "%d rows in %s, %d of them measured now\n", report.Rows, o.run, report.RowsMeasured)
+		fmt.Fprintf(w, "%d rows in %s, %d of them measured now", report.Rows, o.run, report.RowsMeasured)
+		if report.RowsMeasured > 0 {
+			fmt.Fprintf(w, " at %.0f margins/s", report.PerSecond)
+		}
+		fmt.Fprintln(w)
 	}
 	return nil
 }
@@ -150,16 +157,18 @@ func doAblate(ctx context.Context, cmd *cobra.Command, o *ablateOptions) (*ablat
 	if err != nil {
 		return nil, err
 	}
+	start := time.Now()
 	measured, err := o.measureRows(ctx, cmd, run, s, out, rows)
 	if err != nil {
 		return nil, err
 	}
+	seconds := time.Since(start).Seconds()
 	m := run.Manifest()
 	if err := run.Seal(append(run.Files(), store.BaseMarginsName, store.BasePredictionsName)...); err != nil {
 		return nil, err
 	}
 	return &ablateReport{Run: o.run, Arch: m.Arch, Components: m.NComponents(), Groups: m.Groups, Examples: m.NExamples(), Correct: correct,
-		Accuracy: float64(correct) / float64(m.NExamples()), Rows: m.Masks, RowsMeasured: measured, Output: m.Output, InstructionSet: s.Engine.Set.Name}, nil
+		Accuracy: float64(correct) / float64(m.NExamples()), Rows: m.Masks, RowsMeasured: measured, Seconds: seconds, PerSecond: float64(measured*m.NExamples()) / seconds, Output: m.Output, InstructionSet: s.Engine.Set.Name}, nil
 }
 
 // check refuses flags that cannot be meant, before anything is opened.

@@ -1,0 +1,78 @@
+# Needs Go and make. `make deps` installs the Debian packages that only the PyTorch comparisons use.
+GO ?= go
+export CGO_ENABLED = 0
+
+BIN = bin/coar
+KERNEL_PACKAGES = ./internal/kernel/... ./internal/nn/... ./internal/models/... ./internal/ablate/...
+RACE_PACKAGES = ./internal/ablate/... ./internal/store/... ./internal/regress/... ./internal/evaluate/... ./internal/study/...
+FUZZTIME ?= 5s
+
+.PHONY: all build demo test bench bench-torch goldens generate clean-generated fmt fmt-check vet lint test-isa race fuzz cross ci deps
+
+all: build
+
+build:
+	$(GO) build -trimpath -o $(BIN) ./cmd/coar
+
+# The main job on the embedded networks and images, in ./coar-demo.
+demo: build
+	$(BIN) demo
+
+test:
+	$(GO) test ./...
+
+# Our own benchmarks: kernels, graphs, Gram matrix, coordinate descent.
+bench:
+	$(GO) test -run '^$$' -bench . -benchtime 1s ./internal/kernel ./internal/ablate ./internal/regress
+
+# Margins per second beside PyTorch on the same weights, images and keep-rows; needs `make deps`.
+bench-torch: build
+	python3 testdata/oracle/bench_torch.py $(BIN)
+
+# Recomputes testdata/margins with PyTorch; needs `make deps`.
+goldens:
+	python3 testdata/oracle/golden_margins.py
+
+generate:
+	$(GO) generate ./...
+
+clean-generated: generate
+	git diff --exit-code -- internal/kernel
+
+fmt:
+	$(GO) fmt ./...
+
+fmt-check:
+	@files=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$files" ]; then echo "not gofmt-ed: $$files"; exit 1; fi
+
+vet:
+	$(GO) vet ./...
+
+lint:
+	$(GO) tool staticcheck ./...
+
+# The same tests with each set of kernels forced.
+test-isa:
+	COAR_ISA=avx2 $(GO) test $(KERNEL_PACKAGES) ./cmd/...
+	COAR_ISA=portable $(GO) test $(KERNEL_PACKAGES) ./cmd/...
+
+race:
+	CGO_ENABLED=1 $(GO) test -race -short $(RACE_PACKAGES)
+
+# Every fuzz target for FUZZTIME.
+fuzz:
+	@set -e; for pkg in $$($(GO) list ./internal/...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "fuzz $$pkg $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$pkg; \
+		done; \
+	done
+
+cross:
+	GOOS=linux GOARCH=arm64 $(GO) build -o /dev/null ./cmd/coar
+	GOOS=darwin GOARCH=arm64 $(GO) build -o /dev/null ./cmd/coar
+
+ci: fmt-check vet lint clean-generated test test-isa race cross fuzz
+
+deps:
+	apt-get install -y python3-torch python3-torchvision python3-sklearn dataset-fashion-mnist
