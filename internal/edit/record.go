@@ -109,6 +109,9 @@ func (r *Record) Settle() {
 
 // Write writes r as indented JSON.
 func (r Record) Write(w io.Writer) error {
+	if r.Components == nil {
+		r.Components = []Component{} // none found is an empty list, not null
+	}
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
 	if err := encoder.Encode(r); err != nil {

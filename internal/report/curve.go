@@ -30,14 +30,18 @@ const (
 	curveLeft      vg.Length = 52
 	curveRight     vg.Length = 26
 	curveFoot      vg.Length = 46 // tick labels and axis title
-	curveTop       vg.Length = 28 // two lines of notes above the upper panel
+	curveTop       vg.Length = 14 // a line of notes above the upper panel
 )
 
 // Figure draws both panels over one axis of k, which turns logarithmic where k exceeds 100.
 func (c EditCurve) Figure() Figure {
+	notes := curveTop
+	if len(c.lines()) > 1 {
+		notes *= 2
+	}
 	return Figure{
 		Width:  margin + curveLeft + curveWidth + curveRight + margin,
-		Height: headingHeight + curveTop + marginsHeight + 26 + accuracyHeight + curveFoot,
+		Height: headingHeight + notes + marginsHeight + 26 + accuracyHeight + curveFoot,
 		paint: func(p *pen) {
 			p.heading(c.Title, c.Subtitle)
 			x0, x1 := margin+curveLeft, margin+curveLeft+curveWidth

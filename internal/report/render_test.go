@@ -2,10 +2,12 @@ package report
 
 import (
 	"bytes"
+	"encoding/xml"
 	"fmt"
 	"image"
 	"image/color"
 	"image/png"
+	"io"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -117,6 +119,18 @@ func figures() map[string]Figure {
 	return figures
 }
 
+// wellFormed reads text as XML to its end.
+func wellFormed(text []byte) error {
+	decoder := xml.NewDecoder(bytes.NewReader(text))
+	for {
+		if _, err := decoder.Token(); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
 // Set COAR_FIGURES to a directory to keep the figures and look at them.
 func TestFiguresAreDeterministicAndOfTheirSize(t *testing.T) {
 	again := figures()
@@ -135,6 +149,9 @@ func TestFiguresAreDeterministicAndOfTheirSize(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
+			}
+			if err := wellFormed(vector.Bytes()); err != nil {
+				t.Errorf("the SVG is not well-formed: %v", err)
 			}
 			config, err := png.DecodeConfig(bytes.NewReader(picture.Bytes()))
 			if err != nil {
