@@ -25,7 +25,7 @@ const (
 // Score evaluates the attributions on one fraction's rows.
 //
 // Cost: O(rows · ablated · n) additions for the predictions and 10 · draws · rows · n flops for the interval;
-// NRows·NComponents bits, 8·draws·rows bytes and, per worker, 16·rows·320 + 64·NComponents bytes of memory.
+// rows·NComponents bits and 8·draws·rows bytes of memory, and per worker 3,600·rows + 2,560·draws + 68·NComponents bytes.
 // Errors: fault.Missing without rows or examples, fault.Conflict for sizes that differ,
 // fault.Malformed for a value that is not finite, ctx.Err(), and those of the functions in rows.
 func Score(ctx context.Context, rows Rows, options Options) (Fraction, error) {
