@@ -93,7 +93,7 @@ func TestTileMatchesDefinition(t *testing.T) {
 func TestTilePropagatesNonFinite(t *testing.T) {
 	for _, set := range Available() {
 		for _, bad := range []float32{float32(math.NaN()), float32(math.Inf(1))} {
-			tile := &Tile{A: []float32{1, bad}, B: make([]float32, 64), K: []Offset{{0, 0}, {1, 0}}, Out: make([]float32, 64), Last: set.Lanes, ReLU: 1, BStep: set.Lanes}
+			tile := &Tile{A: []float32{1, bad}, B: make([]float32, 64), K: []Offset{{}, {A: 1}}, Out: make([]float32, 64), Last: set.Lanes, ReLU: 1, BStep: set.Lanes}
 			tile.Scale[0] = 1
 			set.Tile(tile, 1, 1)
 			if v := float64(tile.Out[0]); !math.IsNaN(v) {
@@ -113,7 +113,7 @@ func BenchmarkTile(b *testing.B) {
 				t.ARow[r], t.OutRow[r] = int32(r*k), int32(r*64)
 			}
 			for i := range k {
-				t.K = append(t.K, Offset{int32(i), int32(i % 64 * 48)})
+				t.K = append(t.K, Offset{A: int32(i), B: int32(i % 64 * 48)})
 			}
 			for b.Loop() {
 				set.Tile(t, set.MaxRows, set.MaxVecs)
