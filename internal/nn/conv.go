@@ -155,9 +155,9 @@ func (c *conv) plan(keep, scale, shift []float32) {
 	}
 }
 
-// gelu applies the activation to every channel in place.
+// gelu applies the activation to every channel in place; the zeros of the border stay zero.
 func (c *conv) gelu() {
-	n := c.plane.H * c.plane.W * c.plane.G
+	n := (c.plane.H + 2*c.plane.Pad) * c.plane.RowLen()
 	for r := range c.layer.Out {
 		x := c.buf[r*c.plane.Stride():]
 		c.set.GELU(&kernel.Columns{X: x, Y: x, Rows: 1, Cols: n})
