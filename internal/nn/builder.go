@@ -19,6 +19,7 @@ type Builder struct {
 	input  *G.Node
 	masked map[string]bool
 	keeps  map[string][]float32
+	names  map[string]bool // of tensors and ops in the graph
 	err    error
 }
 
@@ -32,14 +33,23 @@ type Map struct {
 
 // NewBuilder starts a graph for size examples of shape [c, h, w] per run; masked names the weights whose rows are components.
 func NewBuilder(set *kernel.Set, size, c, h, w int, masked map[string]bool) *Builder {
-	b := &Builder{set: set, graph: G.NewGraph(), batch: &Batch{}, size: size, masked: masked, keeps: map[string][]float32{}}
+	b := &Builder{set: set, graph: G.NewGraph(), batch: &Batch{}, size: size, masked: masked, keeps: map[string][]float32{}, names: map[string]bool{}}
 	b.images = tensor.New(tensor.WithShape(size, c, h, w), tensor.Of(tensor.Float32))
 	b.input = b.value("images", b.images)
 	return b
 }
 
 func (b *Builder) value(name string, t *tensor.Dense) *G.Node {
+	b.claim(name)
 	return G.NewTensor(b.graph, tensor.Float32, t.Dims(), G.WithShape(t.Shape()...), G.WithName(name), G.WithValue(t))
+}
+
+// claim refuses a second use of a name: gorgonia would take the second node for the first, without a word.
+func (b *Builder) claim(name string) {
+	if b.names[name] {
+		b.fail("two tensors or ops are called %s", name)
+	}
+	b.names[name] = true
 }
 
 // weight enters a tensor that all workers share under its checkpoint key.
@@ -51,6 +61,7 @@ func (b *Builder) apply(op interface {
 	G.Op
 	setInputs([]int)
 }, inputs ...*G.Node) *G.Node {
+	b.claim(op.String())
 	if b.err != nil {
 		return b.input
 	}

@@ -32,7 +32,7 @@ func (b *Builder) Compile(last *Map) (*Program, error) {
 	return p, nil
 }
 
-// distinct refuses a graph in which two nodes hash alike: gorgonia would merge them without a word.
+// distinct refuses a graph in which two nodes of different names hash alike: gorgonia keeps both but may run one for the other.
 func distinct(g *G.ExprGraph) error {
 	seen := map[uint32]*G.Node{}
 	for _, n := range g.AllNodes() {
