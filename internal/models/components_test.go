@@ -285,6 +285,12 @@ func TestOpenRefuses(t *testing.T) {
 		"heads that do not divide":      {vit, Options{Heads: 3}, fault.Usage, "--heads 3"},
 		"negative heads":                {vit, Options{Heads: -4}, fault.Usage, "--heads -4"},
 		"a transformer without a layer": {vit.without("encoder.layers.encoder_layer_0.ln_1.weight"), Options{}, fault.Conflict, "encoder_layer_0"},
+		"no planes":                     {mini("layer.%d", 0, 1), Options{}, fault.Conflict, "conv1.weight"},
+		"no channels":                   {cifar(3).with("conv1.weight", 16, 0, 3, 3), Options{}, fault.Conflict, "conv1.weight"},
+		"no classes":                    {cifar(3).with("linear.weight", 0, 64).with("linear.bias", 0), Options{}, fault.Conflict, "linear.weight"},
+		"patches of no size":            {vit.with("conv_proj.weight", 64, 3, 0, 0), Options{}, fault.Conflict, "conv_proj.weight"},
+		"no positions":                  {vit.with("encoder.pos_embedding", 1, 0, 64), Options{}, fault.Conflict, "encoder.pos_embedding"},
+		"an oblong grid of positions":   {vit.with("encoder.pos_embedding", 1, 43, 64), Options{}, fault.Conflict, "encoder.pos_embedding"},
 	} {
 		_, err := Open(c.weights, c.o)
 		if err == nil || fault.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.says) {

@@ -7,6 +7,7 @@ package models
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"coar/internal/checkpoint"
@@ -80,6 +81,11 @@ func Open(f Weights, o Options) (*Model, error) {
 	bp, err := recognise(f, o)
 	if err != nil {
 		return nil, err
+	}
+	for _, w := range bp.wants {
+		if slices.ContainsFunc(w.Shape, func(d int) bool { return d < 1 }) {
+			return nil, fault.Conflictf("%s: the shapes would make %s an empty tensor in a %s", f.Path(), w.Key, bp.Arch)
+		}
 	}
 	tensors, err := f.Bind(bp.wants)
 	if err != nil {

@@ -51,6 +51,9 @@ func readViT(s shapes, o Options) (vitSizes, error) {
 		layers: s.count("encoder.layers.encoder_layer_%d.ln_1.weight"), classes: s.dim("heads.head.weight", 0, 1000),
 		mlp: s.dim(layer0+"mlp.0.weight", 0, s.dim(layer0+"mlp.linear_1.weight", 0, 0)), heads: o.Heads,
 	}
+	if v.patch < 1 {
+		return v, fault.Conflictf("%s: conv_proj.weight has patches of side %d", s.file.Path(), v.patch)
+	}
 	side := int(math.Round(math.Sqrt(float64(s.dim("encoder.pos_embedding", 1, 1) - 1))))
 	v.image = side * v.patch
 	if v.heads == 0 {
