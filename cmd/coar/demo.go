@@ -69,8 +69,8 @@ type demoPlan struct {
 }
 
 var demoPlans = []demoPlan{
-	{"resnet", "a ResNet-20", 0, "ridge", 0.1, 2800, "0-49"},
-	{"vit", "a small vision transformer", 3, "ridge", 0.05, 6000, "0-39"},
+	{"resnet", "a ResNet-20", 0, "lasso", 0.1, 2500, "0-49"},
+	{"vit", "a small vision transformer", 3, "lasso", 0.05, 3000, "0-39"},
 }
 
 func runDemo(cmd *cobra.Command, g *globals, dir string) error {
@@ -113,7 +113,7 @@ func (p demoPlan) run(cmd *cobra.Command, g *globals, w io.Writer, dir string) (
 	fmt.Fprintf(w, "\n%s has %d components (%s).\n", upperFirst(p.title), n.Ablate.Components, componentKind(n.Ablate.Groups))
 	fmt.Fprintf(w, "  ablate    switched %g %% of them off at random, %d times, and recorded how sure it stayed of %d images\n", 100*p.fraction, n.Ablate.Rows, n.Ablate.Examples)
 	fitFlags := &fitOptions{globals: g, run: n.Run, method: p.method, lambda: "auto", examples: "all", memory: "2GB"}
-	fitFlags.fit.PathLength, fitFlags.fit.PathRatio, fitFlags.fit.ValFraction = 20, 1e-3, 0.1
+	fitFlags.fit.PathLength, fitFlags.fit.PathRatio, fitFlags.fit.ValFraction = 15, 0.02, 0.1
 	if n.Fit, err = doFit(cmd, fitFlags); err != nil {
 		return nil, err
 	}

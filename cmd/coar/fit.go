@@ -96,6 +96,9 @@ func doFit(cmd *cobra.Command, o *fitOptions) (*study.Fit, error) {
 		return nil, err
 	}
 	defer arrays.Close()
+	if err := arrays.Check(); err != nil {
+		return nil, err
+	}
 	selected, err := o.selected(arrays)
 	if err != nil {
 		return nil, err
