@@ -138,7 +138,7 @@ func (p demoPlan) run(cmd *cobra.Command, g *globals, w io.Writer, dir string) (
 	}
 	if edited != nil {
 		t := edited.Targets[0]
-		fmt.Fprintf(w, "  edit      ablating %d of %d components makes it right (margin %+.2f); accuracy on %d other images goes from %.1f %% to %.1f %%\n",
+		fmt.Fprintf(w, "  edit      ablating %d of its %d components makes it right (margin %+.2f); accuracy on %d other images goes from %.1f %% to %.1f %%\n",
 			edited.K, n.Ablate.Components, t.MarginAfter, edited.Holdout.Before.Total, 100*edited.Holdout.Before.Value(), 100*edited.Holdout.After.Value())
 		n.Edit = edited
 	} else {

@@ -85,22 +85,30 @@ func printEdit(w io.Writer, o *editOptions, r *edit.Record) {
 		return
 	}
 	t := r.Targets[0]
-	fmt.Fprintf(w, "example %s (%s): ablating %d components turns %s into %s, margin %+.3f to %+.3f\n", t.ID, t.Label, r.K, t.PredictedBefore, t.PredictedAfter, t.MarginBefore, t.MarginAfter)
+	fmt.Fprintf(w, "example %s (%s): ablating %s turns %s into %s, margin %+.3f to %+.3f\n", t.ID, t.Label, components(r.K), t.PredictedBefore, t.PredictedAfter, t.MarginBefore, t.MarginAfter)
 	for _, c := range r.Components {
 		fmt.Fprintf(w, "  %s row %d\n", c.Key, c.Row)
 	}
 	for _, e := range []struct {
 		name string
 		edit.Effect
-	}{{"choosing set", r.Choosing}, {"hold-out set", r.Holdout}, {"outside the run", r.OutsideRun}} {
+	}{{"on the choosing set", r.Choosing}, {"on the hold-out set", r.Holdout}, {"outside the run", r.OutsideRun}} {
 		if e.Before.Total > 0 {
-			fmt.Fprintf(w, "accuracy on the %-15s %s before, %s after\n", e.name, percent(e.Before.Correct, e.Before.Total), percent(e.After.Correct, e.After.Total))
+			fmt.Fprintf(w, "accuracy %-19s  %s before, %s after\n", e.name, percent(e.Before.Correct, e.Before.Total), percent(e.After.Correct, e.After.Total))
 		}
 	}
 	if r.Note != "" {
 		fmt.Fprintln(w, r.Note)
 	}
 	fmt.Fprintf(w, "%s holds edited.safetensors, edit.json and curve.png\n", filepath.Join(o.run, "edits", r.Name))
+}
+
+// components counts them in words.
+func components(k int) string {
+	if k == 1 {
+		return "1 component"
+	}
+	return fmt.Sprintf("%d components", k)
 }
 
 // session is an edit in progress: the run's model, and who is watched.
