@@ -96,10 +96,10 @@ func newEngine(ctx context.Context, d *design, opts Options, plan plan, summary 
 	if plan.solver == SolverKernel {
 		build = newKernelEngine
 	}
-	spectral, err := build(ctx, d, opts, plan)
+	normal, err := build(ctx, d, opts, plan)
 	if err != nil {
 		return nil, err
 	}
-	summary.MinimumNorm = opts.Method == OLS && spectral.all.rank() < d.nComponents-summary.ConstantComponents
-	return spectral, nil
+	summary.MinimumNorm = opts.Method == OLS && normal.all.rank < d.nComponents-summary.ConstantComponents
+	return normal, nil
 }

@@ -13,15 +13,15 @@ type gramForm struct {
 	workers int
 }
 
-// newGramEngine decomposes the Gram matrices.
-func newGramEngine(ctx context.Context, d *design, opts Options, plan plan) (*spectralEngine, error) {
-	engine := &spectralEngine{d: d, opts: opts, form: &gramForm{newCross(d, plan.block, d.parts()...), opts.Workers}}
+// newGramEngine reduces the Gram matrices.
+func newGramEngine(ctx context.Context, d *design, opts Options, plan plan) (*normalEngine, error) {
+	engine := &normalEngine{d: d, opts: opts, form: &gramForm{newCross(d, plan.block, d.parts()...), opts.Workers}}
 	train, all, err := grams(ctx, d, opts.Workers)
 	if err != nil {
 		return nil, err
 	}
 	engine.matrix = all
-	if err := engine.decomposeBoth(d.nComponents, train, d.nComponents); err != nil {
+	if err := engine.reduceBoth(d.nComponents, train, d.nComponents); err != nil {
 		return nil, err
 	}
 	if d.nHeld > 0 {
@@ -33,8 +33,8 @@ func newGramEngine(ctx context.Context, d *design, opts Options, plan plan) (*sp
 	return engine, ctx.Err()
 }
 
-// decomposeBoth decomposes a copy of engine.matrix, [n][n], and, where there is one, train, [nTrain][nTrain].
-func (engine *spectralEngine) decomposeBoth(n int, train []float64, nTrain int) error {
+// reduceBoth reduces a copy of engine.matrix, [n][n], and, where there is one, train, [nTrain][nTrain].
+func (engine *normalEngine) reduceBoth(n int, train []float64, nTrain int) error {
 	failed := make(chan error, 1)
 	go func() {
 		if train == nil {
@@ -42,29 +42,29 @@ func (engine *spectralEngine) decomposeBoth(n int, train []float64, nTrain int) 
 			return
 		}
 		var err error
-		engine.train, err = decompose(train, nTrain)
+		engine.train, err = reduce(train, nTrain)
 		failed <- err
 	}()
 	var err error
-	engine.all, err = decompose(append([]float64(nil), engine.matrix...), n)
+	engine.all, err = reduce(append([]float64(nil), engine.matrix...), n)
 	return errors.Join(err, <-failed)
 }
 
-// projectHeld returns the centred rows held out times the eigenvectors: [nHeld][nComponents].
+// projectHeld returns the centred rows held out times Q: [nHeld][nComponents].
 //
 // Cost: nComponents additions per bit set in those rows.
-func projectHeld(ctx context.Context, d *design, s *spectrum, workers int) ([]float64, error) {
+func projectHeld(ctx context.Context, d *design, t *tridiagonal, workers int) ([]float64, error) {
 	n := d.nComponents
 	rows := packRows(d, d.nTrain)
 	centre := make([]float64, n)
-	vector := func(c int) blas64.Vector { return blas64.Vector{N: n, Inc: 1, Data: s.vectors[c*n : (c+1)*n]} }
+	row := func(c int) blas64.Vector { return blas64.Vector{N: n, Inc: 1, Data: t.q[c*n : (c+1)*n]} }
 	for c := range n {
-		blas64.Axpy(d.mean(trainRows, c), vector(c), blas64.Vector{N: n, Inc: 1, Data: centre})
+		blas64.Axpy(d.mean(trainRows, c), row(c), blas64.Vector{N: n, Inc: 1, Data: centre})
 	}
 	projection := make([]float64, d.nHeld*n)
-	err := parallel(ctx, workers, d.nHeld, func(_, row int) error {
-		sum := blas64.Vector{N: n, Inc: 1, Data: projection[row*n : (row+1)*n]}
-		rows.each(d.nTrain+row, func(c int) { blas64.Axpy(1, vector(c), sum) })
+	err := parallel(ctx, workers, d.nHeld, func(_, i int) error {
+		sum := blas64.Vector{N: n, Inc: 1, Data: projection[i*n : (i+1)*n]}
+		rows.each(d.nTrain+i, func(c int) { blas64.Axpy(1, row(c), sum) })
 		blas64.Axpy(-1, blas64.Vector{N: n, Inc: 1, Data: centre}, sum)
 		return nil
 	}, nil)
@@ -77,13 +77,12 @@ func (f *gramForm) begin(ctx context.Context, b *block) error {
 
 func (f *gramForm) rightHandSide(dst []float64, _ *block, p part, e int) { copy(dst, f.cross.of(p, e)) }
 
-// excess of the objective at x + δ with (A + λI)δ = −g is gᵀ(A + λI)⁻¹g/2.
-func (f *gramForm) excess(all *spectrum, shares []float64, lambda float64) float64 {
-	sum := 0.0
-	for k, g := range shares {
-		sum += g * g * all.inverse(k, lambda)
-	}
-	return sum / 2
+// excess is gᵀ(A + λI)⁻¹g/2 for the remainder g.
+func (f *gramForm) excess(at *shifted, rest, scratch []float64) float64 {
+	solution := scratch[2*len(rest):]
+	copy(solution, rest)
+	at.solve(solution, scratch)
+	return max(0, dot(rest, solution)/2)
 }
 
 func (f *gramForm) solved(b *block, e int, x []float64, out *fitted) { out.setTheta(b, e, x) }
@@ -98,22 +97,22 @@ type kernelForm struct {
 	workers int
 }
 
-// newKernelEngine decomposes the inner products of the rows.
-func newKernelEngine(ctx context.Context, d *design, opts Options, plan plan) (*spectralEngine, error) {
+// newKernelEngine reduces the inner products of the rows.
+func newKernelEngine(ctx context.Context, d *design, opts Options, plan plan) (*normalEngine, error) {
 	form := &kernelForm{d: d, weights: newBlock(d, plan.block), theta: newCross(d, plan.block, allRows), workers: opts.Workers}
-	engine := &spectralEngine{d: d, opts: opts, form: form}
+	engine := &normalEngine{d: d, opts: opts, form: form}
 	k, err := makeKernels(ctx, d, opts.Workers)
 	if err != nil {
 		return nil, err
 	}
 	engine.matrix = k.all
-	if err := engine.decomposeBoth(d.nRows, k.train, d.nTrain); err != nil {
+	if err := engine.reduceBoth(d.nRows, k.train, d.nTrain); err != nil {
 		return nil, err
 	}
 	if d.nHeld > 0 {
 		engine.projection = make([]float64, d.nHeld*d.nTrain)
 		if err := parallel(ctx, opts.Workers, d.nHeld, func(_, row int) error {
-			engine.train.analyse(engine.projection[row*d.nTrain:(row+1)*d.nTrain], k.held[row*d.nTrain:(row+1)*d.nTrain])
+			engine.train.rotate(engine.projection[row*d.nTrain:(row+1)*d.nTrain], k.held[row*d.nTrain:(row+1)*d.nTrain])
 			return nil
 		}, nil); err != nil {
 			return nil, err
@@ -140,13 +139,12 @@ func (f *kernelForm) rightHandSide(dst []float64, b *block, p part, e int) {
 	}
 }
 
-// excess of the objective is m·eᵀA(A + λI)⁻¹e/2 for the remainder e of the right-hand side.
-func (f *kernelForm) excess(all *spectrum, shares []float64, lambda float64) float64 {
-	sum := 0.0
-	for k, e := range shares {
-		sum += e * e * all.values[k] * all.inverse(k, lambda)
-	}
-	return sum * float64(f.d.nRows) / 2
+// excess is m·eᵀ(A + λI)⁻¹Ae/2 for the remainder e.
+func (f *kernelForm) excess(at *shifted, rest, scratch []float64) float64 {
+	solution := scratch[2*len(rest):]
+	at.t.apply(solution, rest)
+	at.solve(solution, scratch)
+	return max(0, float64(f.d.nRows)*dot(rest, solution)/2)
 }
 
 func (f *kernelForm) solved(b *block, e int, x []float64, _ *fitted) {
@@ -170,4 +168,8 @@ func (f *kernelForm) finish(ctx context.Context, b *block, out *fitted) error {
 		out.setTheta(b, e, f.theta.of(allRows, e))
 	}
 	return nil
+}
+
+func dot(x, y []float64) float64 {
+	return blas64.Dot(blas64.Vector{N: len(x), Inc: 1, Data: x}, blas64.Vector{N: len(y), Inc: 1, Data: y})
 }

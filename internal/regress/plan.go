@@ -78,16 +78,18 @@ func needs(d *design, solver Solver, opts Options) need {
 			workers*(residualBytes(d.nRows, d.nComponents)+scorerBytes(d.nHeld)+8*p)
 		n.perExample += parts * crossBytes(d.nComponents)
 	case solver == SolverKernel:
+		shared, perWorker := normalBytes(d.nRows, d.nHeld, opts.PathLength)
 		n.fixed += kernelBytes(d.nRows, d.nHeld, d.nComponents) + 8*m*m + 8*held*(m-held) +
-			parts*spectrumBytes(d.nRows) + workers*spectralBytes(d.nRows, d.nHeld, opts.PathLength) + fixed
+			parts*reduceBytes(d.nRows) + shared + workers*perWorker + fixed
 		n.perExample += 8*(m+128) + 40 + crossBytes(d.nComponents)
 	case opts.Method == Lasso:
 		n.fixed += parts*8*p*p + listBytes(onesHeld, d.nComponents) +
 			workers*(covarianceBytes(d.nComponents)+scorerBytes(d.nHeld)+8*p)
 		n.perExample += parts * crossBytes(d.nComponents)
 	default:
+		shared, perWorker := normalBytes(d.nComponents, d.nHeld, opts.PathLength)
 		n.fixed += (parts+1)*8*p*p + 8*held*p + rowBytes(d.nHeld, d.nComponents) + 8*m +
-			parts*spectrumBytes(d.nComponents) + workers*spectralBytes(d.nComponents, d.nHeld, opts.PathLength)
+			parts*reduceBytes(d.nComponents) + shared + workers*perWorker
 		n.perExample += parts * crossBytes(d.nComponents)
 	}
 	return n

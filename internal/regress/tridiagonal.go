@@ -1,0 +1,166 @@
+package regress
+
+import (
+	"errors"
+	"math"
+
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/blas64"
+	"gonum.org/v1/gonum/lapack/gonum"
+)
+
+// tridiagonal is a symmetric matrix A [n][n] without negative eigenvalues, written as A = Q·T·Qᵀ with T tridiagonal.
+//
+// One reduction serves every λ and every right-hand side: (T + λI) is solved in O(n), which is what eigenvectors would
+// buy, at a fraction of their cost.
+type tridiagonal struct {
+	n   int
+	q   []float64 // [n][n] orthogonal
+	d   []float64 // [n] diagonal of T
+	off []float64 // [n-1] beside it
+
+	rank     int     // eigenvalues that are not 0 to within rounding
+	smallest float64 // of those; 0 where there are none
+	cutoff   float64 // below which an eigenvalue counts as 0
+	mean     float64 // of those that do not; 1 where there are none
+}
+
+const epsilon = 1.0 / (1 << 52)
+
+// reduce overwrites a, [n][n], both halves filled, which becomes Q.
+//
+// Cost: 8n³/3 multiplications.
+func reduce(a []float64, n int) (*tridiagonal, error) {
+	t := &tridiagonal{n: n, q: a, d: make([]float64, n), off: make([]float64, n-1), mean: 1}
+	var lapack gonum.Implementation
+	tau := make([]float64, n-1)
+	work := make([]float64, reduceWork*n)
+	lapack.Dsytrd(blas.Lower, n, a, n, t.d, t.off, tau, work, len(work))
+	lapack.Dorgtr(blas.Lower, n, a, n, tau, work, len(work))
+
+	values := append([]float64(nil), t.d...)
+	if !lapack.Dsterf(n, values, append([]float64(nil), t.off...)) {
+		return nil, errors.New("regress: the eigenvalues of the normal equations did not converge")
+	}
+	t.cutoff = 8 * float64(n) * epsilon * max(values[n-1], 0)
+	sum := 0.0
+	for i := n - 1; i >= 0 && values[i] > t.cutoff; i-- {
+		t.rank++
+		t.smallest = values[i]
+		sum += values[i]
+	}
+	if t.rank > 0 {
+		t.mean = sum / float64(t.rank)
+	}
+	return t, nil
+}
+
+const reduceWork = 64 // columns of scratch, for blocked algorithms
+
+// reduceBytes is what a reduction holds besides the matrix.
+func reduceBytes(n int) int64 { return 8 * (reduceWork + 6) * int64(n) }
+
+// rotate sets dst to Qᵀx.
+func (t *tridiagonal) rotate(dst, x []float64) { multiply(blas.Trans, t.q, t.n, dst, x) }
+
+// rotateBack sets dst to Qx.
+func (t *tridiagonal) rotateBack(dst, x []float64) { multiply(blas.NoTrans, t.q, t.n, dst, x) }
+
+// apply sets dst to Tx.
+func (t *tridiagonal) apply(dst, x []float64) {
+	for i := range dst {
+		dst[i] = t.applyRow(i, x)
+	}
+}
+
+func (t *tridiagonal) applyRow(i int, x []float64) float64 {
+	v := t.d[i] * x[i]
+	if i > 0 {
+		v += t.off[i-1] * x[i-1]
+	}
+	if i+1 < t.n {
+		v += t.off[i] * x[i+1]
+	}
+	return v
+}
+
+// multiply sets dst to a·x or aᵀ·x, a: [n][n].
+func multiply(transpose blas.Transpose, a []float64, n int, dst, x []float64) {
+	blas64.Gemv(transpose, 1, blas64.General{Rows: n, Cols: n, Stride: n, Data: a},
+		blas64.Vector{N: n, Inc: 1, Data: x}, 0, blas64.Vector{N: n, Inc: 1, Data: dst})
+}
+
+// shifted solves (T + λI)x = b; where that matrix is singular, for the least x that comes nearest.
+type shifted struct {
+	t      *tridiagonal
+	shift  float64   // λ, or a little more where T + λI is singular
+	rounds int       // of refinement: 1 unless singular
+	d, l   []float64 // LDLᵀ of T + shift·I: [n] diagonal, [n-1] beside the unit diagonal
+}
+
+// singularRounds suffice to take a bias of at most a thousandth per round below rounding.
+const singularRounds = 6
+
+// shift factors T + λI.
+//
+// Singular: the shift becomes the geometric mean of the smallest eigenvalue that counts and the cutoff, and solving is
+// repeated on what is left of b. Each round takes eigenvalue v's share of the error down by shift/(v + shift), while
+// what rounding leaves of b along eigenvalue 0 grows by no more than 1/shift.
+func (t *tridiagonal) shift(lambda float64) *shifted {
+	s := &shifted{t: t, shift: lambda, rounds: 1, d: make([]float64, t.n), l: make([]float64, t.n-1)}
+	if t.rank < t.n && lambda <= t.cutoff {
+		s.shift, s.rounds = math.Sqrt(t.cutoff*t.smallest), singularRounds
+		if t.rank == 0 {
+			s.shift = 1
+		}
+	}
+	s.d[0] = t.d[0] + s.shift
+	for i, off := range t.off {
+		s.l[i] = off / s.d[i]
+		s.d[i+1] = t.d[i+1] + s.shift - s.l[i]*off
+	}
+	return s
+}
+
+// solve overwrites b with x. scratch is [2n].
+func (s *shifted) solve(b, scratch []float64) {
+	if s.rounds == 1 {
+		s.solveOnce(b)
+		return
+	}
+	n := s.t.n
+	left, step := scratch[:n], scratch[n:2*n]
+	copy(left, b)
+	clear(b)
+	for range s.rounds {
+		copy(step, left)
+		s.solveOnce(step)
+		for i, v := range step {
+			b[i] += v
+			left[i] -= s.t.applyRow(i, step)
+		}
+	}
+}
+
+func (s *shifted) solveOnce(b []float64) {
+	for i, l := range s.l {
+		b[i+1] -= l * b[i]
+	}
+	for i := range b {
+		b[i] /= s.d[i]
+	}
+	for i := len(s.l) - 1; i >= 0; i-- {
+		b[i] -= s.l[i] * b[i+1]
+	}
+}
+
+// ridgePath returns the path of λ for ridge: geometric about the mean non-zero eigenvalue s, from s/ratio to s·ratio.
+//
+// Where λ equals an eigenvalue, ridge halves what least squares attributes along its eigenvector, so the path runs from
+// almost nothing attributed to almost least squares.
+func (t *tridiagonal) ridgePath(opts Options) []float64 {
+	if opts.PathLength == 1 {
+		return []float64{t.mean}
+	}
+	return geometric(t.mean/opts.PathRatio, opts.PathRatio*opts.PathRatio, opts.PathLength)
+}
