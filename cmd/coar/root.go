@@ -40,6 +40,13 @@ coar demo does all of it on networks and images that it carries.`,
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		Args:              cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fault.Usagef("there is no command %q; coar --help lists them", args[0])
+			}
+			return cmd.Help()
+		},
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return g.apply(cmd) },
 	}
 	f := root.PersistentFlags()
