@@ -6,8 +6,8 @@ import (
 )
 
 const (
-	pathTol  = 1e-5 // duality gap on the path, where λ is chosen
-	finalTol = 1e-9 // duality gap of the fit to all rows; coefficients are then good to about 1e-5 of the largest
+	pathTol  = 1e-5  // duality gap on the path, where λ is chosen
+	finalTol = 1e-10 // duality gap of the fit to all rows; coefficients are then good to about 1e-5 of the largest
 )
 
 // lassoEngine fits the lasso, one example per worker at a time.
@@ -106,7 +106,7 @@ func (engine *lassoEngine) choose(ctx context.Context, w *lassoWorker, b *block,
 	out.atPathEnd[e] = false
 	first := w.descent.lambdaMax()
 	fixed := engine.opts.Lambda >= 0
-	if first == 0 && !fixed {
+	if (first == 0 || b.constant[trainRows][e]) && !fixed {
 		// The rows fitted say nothing: no component earns an attribution on all rows either.
 		clear(w.best)
 		out.Validation[e] = w.scorer.score(w.best)
@@ -130,9 +130,10 @@ func (engine *lassoEngine) choose(ctx context.Context, w *lassoWorker, b *block,
 		score := w.scorer.score(w.descent.theta())
 		if chosen.offer(score) {
 			copy(w.best, w.descent.theta())
+			w.scorer.markBest()
 			lambda = l
 		}
-		if chosen.risen(score) {
+		if chosen.risen(w.scorer.rise()) {
 			break
 		}
 	}

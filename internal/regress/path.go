@@ -25,8 +25,9 @@ func down(lambdaMax, lambda float64, opts Options) []float64 {
 }
 
 const (
-	patience = 8    // values of λ without a better one, after which the path may end
-	rise     = 1.01 // but only where the validation error is by then this much above the best
+	patience     = 8   // values of λ without a better one, after which the path may end
+	riseErrors   = 1.5 // but only where the validation error is by then above the best by so many of its standard errors
+	fewestToRise = 30  // which take so many held-out rows to estimate
 )
 
 // selection follows the validation error down a path of λ. The best is the least error, the larger λ of equals.
@@ -47,9 +48,11 @@ func (s *selection) offer(score Score) bool {
 	return true
 }
 
-// risen reports whether the error has clearly risen again, so that the rest of the path need not be solved.
+// risen reports whether the error has clearly risen again, so that the rest of the path need not be solved; rise is how
+// far it is above the best, in standard errors.
 //
-// Errors of neighbouring λ come from the same rows and move together, so the curve has one valley in all but rare cases.
-func (s *selection) risen(last Score) bool {
-	return s.scored-1-s.at >= patience && last.MSE > rise*s.best.MSE
+// Errors of all λ come from the same rows, so the difference of two is known far better than either. The curve having
+// one valley but for noise, a path left here has its least error behind it in all but rare cases.
+func (s *selection) risen(rise float64) bool {
+	return s.scored-1-s.at >= patience && rise > riseErrors
 }

@@ -10,15 +10,16 @@ type scorer struct {
 	lists     *lists
 	actual    []float64 // [nHeld]
 	predicted []float64 // [nHeld]
+	best      []float64 // [nHeld] predictions that markBest was called on
 	null      float64   // mean square of actual
 }
 
 func newScorer(d *design, l *lists) *scorer {
-	return &scorer{d: d, lists: l, actual: make([]float64, d.nHeld), predicted: make([]float64, d.nHeld)}
+	return &scorer{d: d, lists: l, actual: make([]float64, d.nHeld), predicted: make([]float64, d.nHeld), best: make([]float64, d.nHeld)}
 }
 
 // scorerBytes is what each worker's scorer holds.
-func scorerBytes(nHeld int) int64 { return 16 * int64(nHeld) }
+func scorerBytes(nHeld int) int64 { return 24 * int64(nHeld) }
 
 // begin takes up example e of b.
 func (s *scorer) begin(b *block, e int) {
@@ -44,6 +45,30 @@ func (s *scorer) score(theta []float64) Score {
 		s.predicted[i] += offset
 	}
 	return scoreOf(s.predicted, s.actual, s.null)
+}
+
+// markBest makes the last predictions those that rise compares with.
+func (s *scorer) markBest() { copy(s.best, s.predicted) }
+
+// rise returns how far the mean squared error of the last predictions is above that of the best, in standard errors of
+// this difference, taken row by row. It is 0 where there are too few rows to tell.
+func (s *scorer) rise() float64 {
+	if len(s.actual) < fewestToRise {
+		return 0
+	}
+	n := float64(len(s.actual))
+	var sum, squares float64
+	for i, a := range s.actual {
+		now, then := s.predicted[i]-a, s.best[i]-a
+		worse := now*now - then*then
+		sum += worse
+		squares += worse * worse
+	}
+	variance := (squares - sum*sum/n) / (n - 1)
+	if !(variance > 0) {
+		return 0
+	}
+	return sum / n / math.Sqrt(variance/n)
 }
 
 // scoreOf compares predictions with margins of which null is the mean square.

@@ -2,7 +2,6 @@ package regress
 
 import (
 	"errors"
-	"math"
 
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas64"
@@ -98,18 +97,20 @@ type shifted struct {
 	d, l   []float64 // LDLᵀ of T + shift·I: [n] diagonal, [n-1] beside the unit diagonal
 }
 
-// singularRounds suffice to take a bias of at most a thousandth per round below rounding.
-const singularRounds = 6
+// singularRounds take a share of the error down by singularShift/(1 + singularShift) each, to below rounding in all.
+const (
+	singularRounds = 16
+	singularShift  = 0.1 // of the smallest eigenvalue that is not 0
+)
 
 // shift factors T + λI.
 //
-// Singular: the shift becomes the geometric mean of the smallest eigenvalue that counts and the cutoff, and solving is
-// repeated on what is left of b. Each round takes eigenvalue v's share of the error down by shift/(v + shift), while
-// what rounding leaves of b along eigenvalue 0 grows by no more than 1/shift.
+// Where that is singular, the shift is singularShift of the smallest eigenvalue that counts, and solving is repeated on
+// what is left of b. What rounding leaves of b along the eigenvalues that are 0 grows by no more than rounds/shift.
 func (t *tridiagonal) shift(lambda float64) *shifted {
 	s := &shifted{t: t, shift: lambda, rounds: 1, d: make([]float64, t.n), l: make([]float64, t.n-1)}
 	if t.rank < t.n && lambda <= t.cutoff {
-		s.shift, s.rounds = math.Sqrt(t.cutoff*t.smallest), singularRounds
+		s.shift, s.rounds = singularShift*t.smallest, singularRounds
 		if t.rank == 0 {
 			s.shift = 1
 		}
