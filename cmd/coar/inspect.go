@@ -114,7 +114,8 @@ func inspectRun(cmd *cobra.Command, o *inspectOptions) error {
 	if err != nil {
 		return err
 	}
-	r := runReport{Run: o.path, State: v.State().String(), Rows: v.NRows, Completed: v.Completed, Sealed: v.Sealed, Unsealed: v.Unsealed, Unfinished: v.Unfinished}
+	r := runReport{Run: o.path, State: v.State().String(), Rows: v.NRows, Completed: v.Completed, Problems: []string{},
+		Sealed: append([]string{}, v.Sealed...), Unsealed: append([]string{}, v.Unsealed...), Unfinished: append([]string{}, v.Unfinished...)}
 	for _, p := range v.Problems {
 		r.Problems = append(r.Problems, p.String())
 	}

@@ -126,7 +126,8 @@ func show(run, id string, top int) (*showReport, error) {
 		return nil, err
 	}
 	r := &showReport{Example: id, Label: m.Labels[at], LabelName: study.ClassName(&m, m.Labels[at]), Prediction: int(predictions[at]), Predicted: study.ClassName(&m, int(predictions[at])),
-		Margin: float64(margins[at]), Intercept: float64(a.Intercepts[at]), Explained: float64(a.Intercepts[at])}
+		Margin: float64(margins[at]), Intercept: float64(a.Intercepts[at]), Explained: float64(a.Intercepts[at]),
+		For: []shownComponent{}, Against: []shownComponent{}}
 	order := make([]int, len(theta))
 	for c, v := range theta {
 		order[c] = c
