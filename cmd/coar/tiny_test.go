@@ -1,0 +1,132 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"path/filepath"
+
+	"coar/internal/ablate"
+	"coar/internal/checkpoint"
+	"coar/internal/npy"
+)
+
+// The tiny network that most scripts work on: a mini ResNet of 4 planes and 2 blocks, which is 20 components in five
+// groups, with 4 classes. A forward pass of it takes well under a millisecond with any kernels.
+const (
+	tinyPlanes     = 4
+	tinyBlocks     = 2
+	tinyClasses    = 4
+	tinyComponents = (1 + 2*tinyBlocks) * tinyPlanes
+	tinyImages     = 24
+)
+
+// tinyLabels are what the network says of its images, but for images 6 and 7, whose labels are its second choice.
+var tinyLabels = [tinyImages]int32{1, 2, 1, 2, 1, 1, 2, 3, 1, 1, 1, 1, 2, 1, 1, 1, 2, 1, 2, 2, 2, 1, 1, 1}
+
+// writeTiny writes the network, its images and files of rows into dir:
+//
+//	tiny.safetensors             the checkpoint; other.safetensors has the same shapes and other weights
+//	images.npy, labels.npy       uint8 [24, 3, 32, 32] and int32 [24]; swapped.npy has the labels of two images swapped
+//	rows.npy, others.npy         bool [6, 20], rows for --masks-file
+//	narrow.npy                   bool [6, 19], which no model here takes
+//	met.npy                      bool [6, 20], of which row 2 is the first row that coar evaluate draws at fraction 0.3
+func writeTiny(dir string) error {
+	swapped := tinyLabels
+	swapped[0], swapped[1] = (swapped[0]+1)%tinyClasses, (swapped[1]+1)%tinyClasses
+	met := drawRows(7, tinyComponents)
+	ablate.Sampler{Seed: 1, Purpose: ablate.Evaluate, Fraction: 0.3}.Row(0, met[2*tinyComponents:3*tinyComponents])
+	return errors.Join(
+		writeTinyWeights(filepath.Join(dir, "tiny.safetensors"), 1),
+		writeTinyWeights(filepath.Join(dir, "other.safetensors"), 2),
+		writeTinyImages(filepath.Join(dir, "images.npy")),
+		writeInt32(filepath.Join(dir, "labels.npy"), tinyLabels[:]),
+		writeInt32(filepath.Join(dir, "swapped.npy"), swapped[:]),
+		writeBool(filepath.Join(dir, "rows.npy"), drawRows(5, tinyComponents), tinyComponents),
+		writeBool(filepath.Join(dir, "others.npy"), drawRows(6, tinyComponents), tinyComponents),
+		writeBool(filepath.Join(dir, "narrow.npy"), drawRows(5, tinyComponents-1), tinyComponents-1),
+		writeBool(filepath.Join(dir, "met.npy"), met, tinyComponents),
+	)
+}
+
+// writeTinyWeights draws the checkpoint of a seed.
+func writeTinyWeights(path string, seed uint64) error {
+	rng := rand.New(rand.NewPCG(seed, 0))
+	var tensors []checkpoint.Tensor
+	add := func(key string, shape []int, value func() float64) {
+		n := 1
+		for _, d := range shape {
+			n *= d
+		}
+		data := make([]float32, n)
+		for i := range data {
+			data[i] = float32(value())
+		}
+		tensors = append(tensors, checkpoint.Tensor{Key: key, Shape: shape, Data: data})
+	}
+	convNorm := func(conv, norm string, in int) {
+		add(conv+".weight", []int{tinyPlanes, in, 3, 3}, func() float64 { return rng.NormFloat64() / math.Sqrt(float64(9*in)) })
+		add(norm+".weight", []int{tinyPlanes}, func() float64 { return 0.5 + rng.Float64() })
+		add(norm+".bias", []int{tinyPlanes}, func() float64 { return 0.2 * rng.NormFloat64() })
+		add(norm+".running_mean", []int{tinyPlanes}, func() float64 { return 0.1 * rng.NormFloat64() })
+		add(norm+".running_var", []int{tinyPlanes}, func() float64 { return 0.5 + rng.Float64() })
+	}
+	convNorm("conv1", "bn1", 3)
+	for b := range tinyBlocks {
+		for c := 1; c <= 2; c++ {
+			convNorm(fmt.Sprintf("layer.%d.conv%d", b, c), fmt.Sprintf("layer.%d.bn%d", b, c), tinyPlanes)
+		}
+	}
+	add("linear.weight", []int{tinyClasses, 16 * tinyPlanes}, func() float64 { return 0.3 * rng.NormFloat64() })
+	add("linear.bias", []int{tinyClasses}, func() float64 { return 0.1 * rng.NormFloat64() })
+	return checkpoint.WriteSafetensors(path, tensors)
+}
+
+// writeTinyImages draws gratings: of each image and channel its own direction, wavelength and brightness.
+func writeTinyImages(path string) error {
+	const side = 32
+	rng := rand.New(rand.NewPCG(3, 0))
+	pixels := make([]byte, 0, tinyImages*3*side*side)
+	for range tinyImages * 3 {
+		fx, fy, level, phase := rng.Float64(), rng.Float64(), 60+135*rng.Float64(), 6*rng.Float64()
+		for y := range side {
+			for x := range side {
+				pixels = append(pixels, byte(level+50*math.Sin(fx*float64(x)+fy*float64(y)+phase)))
+			}
+		}
+	}
+	return writeArray(path, npy.Uint8, pixels, tinyImages, 3, side, side)
+}
+
+// drawRows draws six rows, ablating about every fifth component.
+func drawRows(seed uint64, width int) []byte {
+	rng := rand.New(rand.NewPCG(seed, 0))
+	keep := make([]byte, 6*width)
+	for i := range keep {
+		if rng.Float64() >= 0.2 {
+			keep[i] = 1
+		}
+	}
+	return keep
+}
+
+func writeBool(path string, keep []byte, width int) error {
+	return writeArray(path, npy.Bool, keep, len(keep)/width, width)
+}
+
+func writeInt32(path string, values []int32) error {
+	w, err := npy.Create(path, npy.Int32, len(values))
+	if err != nil {
+		return err
+	}
+	return errors.Join(w.WriteRowsInt32(0, values), w.Close())
+}
+
+func writeArray(path string, dtype npy.DType, raw []byte, shape ...int) error {
+	w, err := npy.Create(path, dtype, shape...)
+	if err != nil {
+		return err
+	}
+	return errors.Join(w.WriteRows(0, raw), w.Close())
+}
