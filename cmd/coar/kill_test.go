@@ -1,0 +1,147 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"coar/internal/fault"
+	"coar/internal/store"
+)
+
+// child is coar as its own process; TestMain has put this test binary into the PATH under that name.
+func child(t *testing.T, dir string, args ...string) (cmd *exec.Cmd, stderr *bytes.Buffer) {
+	t.Helper()
+	cmd = exec.Command("coar", args...)
+	stderr = &bytes.Buffer{}
+	cmd.Dir, cmd.Stderr = dir, stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // it has ended already, unless the test failed
+		_ = cmd.Wait()
+	})
+	return cmd, stderr
+}
+
+// exitCode waits for a child; -1 says that a signal ended it.
+func exitCode(cmd *exec.Cmd) int {
+	_ = cmd.Wait() // its state says all that there is to know
+	return cmd.ProcessState.ExitCode()
+}
+
+// ablateArgs is the command that all tests here give, but for the number of rows.
+func ablateArgs(run string, rows int) []string {
+	return []string{"ablate", run, "--weights", "tiny.safetensors", "--data", "npy:images.npy,labels.npy", "--quiet", "-m", fmt.Sprint(rows)}
+}
+
+// completed is how many rows of the run are completed, all of which must pass their checksums. A run that was stopped
+// before its files were there has none.
+func completed(t *testing.T, run string) int {
+	t.Helper()
+	a, err := store.OpenArrays(run, "")
+	if fault.KindOf(err) == fault.Missing {
+		return 0
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	if err := a.Check(); err != nil {
+		t.Fatal(err)
+	}
+	return len(a.CompletedRows())
+}
+
+// A run that is killed again and again loses no completed row, and ends in the files that an undisturbed one has.
+func TestKill(t *testing.T) {
+	const kills, step = 20, 250
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	dir := t.TempDir()
+	if err := writeTiny(dir); err != nil {
+		t.Fatal(err)
+	}
+	run := filepath.Join(dir, "RUN")
+	rows, done, killed := step, 0, 0
+	for killed < kills {
+		cmd, stderr := child(t, dir, ablateArgs("RUN", rows)...)
+		time.Sleep(time.Duration(rng.Int64N(int64(200 * time.Millisecond))))
+		if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			t.Fatal(err)
+		}
+		switch code := exitCode(cmd); code {
+		case -1: // by the signal
+			killed++
+		case 0: // it was done sooner: go on with more rows, so that growing is interrupted, too
+			rows += step
+		default:
+			t.Fatalf("exit code %d: %s", code, stderr)
+		}
+		now := completed(t, run)
+		if now < done {
+			t.Fatalf("%d rows were completed before kill %d, %d after it", done, killed, now)
+		}
+		done = now
+	}
+	t.Logf("%d of %d rows after %d kills", done, rows, killed)
+	for _, name := range []string{"RUN", "WHOLE"} {
+		cmd, stderr := child(t, dir, ablateArgs(name, rows)...)
+		if code := exitCode(cmd); code != 0 {
+			t.Fatalf("%s: exit code %d: %s", name, code, stderr)
+		}
+	}
+	if err := sameTrees(run, filepath.Join(dir, "WHOLE")); err != nil {
+		t.Error(err)
+	}
+}
+
+// Ctrl-C ends the program with its own exit code and leaves a run that goes on where it stopped. While it is measured,
+// nobody else can write to it.
+func TestInterruptAndSecondWriter(t *testing.T) {
+	const rows = 50_000 // more than are measured before the interrupt
+	dir := t.TempDir()
+	if err := writeTiny(dir); err != nil {
+		t.Fatal(err)
+	}
+	run := filepath.Join(dir, "RUN")
+	done := 0
+	for range 2 {
+		first, said := child(t, dir, ablateArgs("RUN", rows)...)
+		ended := make(chan int, 1)
+		go func() { ended <- exitCode(first) }()
+		for completed(t, run) <= done {
+			select {
+			case code := <-ended:
+				t.Fatalf("exit code %d before the interrupt: %s", code, said)
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+		for _, args := range [][]string{ablateArgs("RUN", rows), {"fit", "RUN", "--quiet"}} {
+			second, stderr := child(t, dir, args...)
+			if code := exitCode(second); code != 1 || !strings.Contains(stderr.String(), "another process") {
+				t.Errorf("coar %s on a run that is being written: exit code %d, %q", args[0], code, stderr)
+			}
+		}
+		if err := first.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+		if code := <-ended; code != exitInterrupted || !strings.Contains(said.String(), "the same command goes on where it stopped") {
+			t.Errorf("after an interrupt: exit code %d, %q", code, said)
+		}
+		now := completed(t, run)
+		if now <= done || now == rows {
+			t.Errorf("%d of %d rows are completed after an interrupt, %d before", now, rows, done)
+		}
+		done = now
+	}
+}
