@@ -26,6 +26,7 @@ type fitOptions struct {
 	compare  bool
 	fit      regress.Options
 	memory   string
+	moved    study.Relocation
 }
 
 func newFit(g *globals) *cobra.Command {
@@ -52,6 +53,8 @@ lambda is chosen per example by the error on held-out rows, then the fit is repe
 	f.StringVar(&o.split, "split", "", "whose margins, where the directory holds several")
 	f.BoolVar(&o.compare, "compare", true, "also report what the held-out rows say of the other methods, on up to 20 examples")
 	f.StringVar(&o.memory, "memory", "4GB", "memory to stay within")
+	f.StringVar(&o.moved.Weights, "weights", "", "check that this is the run's checkpoint; the fit itself does not read it")
+	f.StringVar(&o.moved.Data, "data", "", "check that this is the run's data; the fit itself does not read it")
 	f.IntVar(&o.fit.Workers, "workers", 0, "parallel workers; 0 takes every processor; results do not depend on it")
 	return cmd
 }
@@ -102,6 +105,11 @@ func doFit(cmd *cobra.Command, o *fitOptions) (*study.Fit, error) {
 	selected, err := o.selected(arrays)
 	if err != nil {
 		return nil, err
+	}
+	if m := arrays.Manifest(); m != nil && o.moved != (study.Relocation{}) {
+		if err := study.CheckMoved(m, o.moved); err != nil {
+			return nil, err
+		}
 	}
 	source := study.NewComponentDataset(arrays, selected)
 	rows, p, n := source.Shape()

@@ -116,6 +116,15 @@ func OpenRun(m *store.Manifest, moved Relocation, r Resources) (_ *Subject, err 
 	return s, nil
 }
 
+// CheckMoved checks that files are still those of the run, as OpenRun does, and closes them.
+func CheckMoved(m *store.Manifest, moved Relocation) error {
+	s, err := OpenRun(m, moved, Resources{})
+	if err != nil {
+		return err
+	}
+	return s.Close()
+}
+
 // Preprocess turns a run's preprocessing back into that of package dataset.
 func Preprocess(p store.Preprocessing) dataset.Preprocess {
 	single := func(xs []float64) []float32 {
