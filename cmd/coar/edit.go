@@ -426,6 +426,10 @@ func (s *session) save(run *store.Run, folder string, r *edit.Record, o edit.Out
 		}
 		curve.Points = append(curve.Points, p)
 	}
+	checkpoint := folder + "/edited.safetensors"
+	if err := run.Remove(checkpoint); err != nil { // of an earlier edit of this name, which edit.json will not describe
+		return err
+	}
 	names := []string{folder + "/edit.json", folder + "/curve.png"}
 	if err := run.WriteFile(names[0], r.Write); err != nil {
 		return err
@@ -438,11 +442,10 @@ func (s *session) save(run *store.Run, folder string, r *edit.Record, o edit.Out
 		for _, c := range r.Components {
 			zero[c.Key] = append(zero[c.Key], c.Row)
 		}
-		name := folder + "/edited.safetensors"
-		if err := s.subject.File.WriteEdited(filepath.Join(run.Path(), filepath.FromSlash(name)), zero, s.subject.Model.Aliases); err != nil {
+		if err := s.subject.File.WriteEdited(filepath.Join(run.Path(), filepath.FromSlash(checkpoint)), zero, s.subject.Model.Aliases); err != nil {
 			return err
 		}
-		names = append(names, name)
+		names = append(names, checkpoint)
 	}
 	return run.Seal(names...)
 }

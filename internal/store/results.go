@@ -123,6 +123,21 @@ func (d *Dir) WriteFile(name string, fill func(w io.Writer) error) error {
 	return nil
 }
 
+// Remove removes a result and its digest, if they are there.
+func (d *Dir) Remove(name string) error {
+	folder, base, err := d.place(name)
+	if err == nil {
+		err = d.unseal(name)
+	}
+	if err == nil {
+		err = d.fs.remove(filepath.Join(folder, base))
+	}
+	if err != nil && !isMissing(err) {
+		return fmt.Errorf("store: remove %s: %w", name, err)
+	}
+	return nil
+}
+
 // place checks the name of a result and makes its folder.
 func (d *Dir) place(name string) (folder, base string, err error) {
 	if !validName(name) || isOwn(name) {
