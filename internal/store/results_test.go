@@ -211,3 +211,30 @@ func TestEditNames(t *testing.T) {
 		t.Errorf("%v %v", names, err)
 	}
 }
+
+// A removed result is gone with its digest; removing what is not there does nothing.
+func TestRemove(t *testing.T) {
+	run := createTest(t, 0)
+	const name = "edits/one/edited.safetensors"
+	for range 2 {
+		if err := run.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+		if err := run.WriteFile(name, func(w io.Writer) error { _, err := io.WriteString(w, "x"); return err }); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(run.Seal(name), run.Remove(name)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(filepath.Join(run.Path(), name)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is still there: %v", name, err)
+		}
+		report, err := Verify(run.Path())
+		if err != nil || len(report.Problems) > 0 {
+			t.Errorf("%v %v", report, err)
+		}
+	}
+	if err := run.Remove(ManifestName); err == nil {
+		t.Error("the manifest was removed")
+	}
+}
