@@ -318,7 +318,12 @@ func (s *session) search(ctx context.Context) (edit.Outcome, error) {
 	}
 	right := func(m edit.Measurement) bool { return m.TargetsRight == 1 }
 	if s.k == "auto" {
-		return edit.Search(ctx, edit.Limits{Candidates: len(s.ranking.Candidates), MaxDrop: s.maxDrop}, measure, right)
+		o, err := edit.Search(ctx, edit.Limits{Candidates: len(s.ranking.Candidates), MaxDrop: s.maxDrop}, measure, right)
+		if err != nil || !o.Found {
+			return o, err
+		}
+		err = s.lookBeyond(ctx, &o, measure)
+		return o, err
 	}
 	k, err := strconv.Atoi(s.k)
 	if err != nil || k > len(s.ranking.Candidates) {
@@ -334,6 +339,19 @@ func (s *session) search(ctx context.Context) (edit.Outcome, error) {
 	}
 	o.Found = right(o.Chosen)
 	return o, nil
+}
+
+// lookBeyond measures some k beyond the chosen one, so that the curve shows whether more would have helped or hurt.
+func (s *session) lookBeyond(ctx context.Context, o *edit.Outcome, measure edit.Measure) error {
+	last := o.Curve[len(o.Curve)-1].K
+	for k := last + 1; k <= min(max(2*o.Chosen.K, 8), last+16, len(s.ranking.Candidates)); k++ {
+		m, err := measure(ctx, k)
+		if err != nil {
+			return err
+		}
+		o.Curve = append(o.Curve, m)
+	}
+	return nil
 }
 
 // record measures the chosen edit on the hold-out set and writes everything down.

@@ -279,7 +279,7 @@ func (s *scoredFraction) scatter(subject *study.Subject) (*report.Scatter, error
 
 // saveEvaluation writes evaluation.json, .csv and the figures, and seals them.
 func saveEvaluation(run *store.Run, results *evaluate.Results, scatter *report.Scatter) error {
-	bars := report.CorrelationBars{Title: "Mean correlation of predicted and measured margins", Subtitle: "95 % interval over rows; * the fraction that the attributions were fitted at"}
+	bars := report.CorrelationBars{Title: "Mean correlation of predicted and measured margins", Subtitle: "over examples, with a 95 % interval over rows"}
 	for _, f := range results.Fractions {
 		bars.Groups = append(bars.Groups, report.BarGroup{Fraction: f.Fraction, Trained: f.Trained,
 			Bars: []report.Bar{{Method: "COAR", Mean: float64(f.Correlation.Mean), Low: float64(f.Correlation.Low), High: float64(f.Correlation.High)}}})
