@@ -156,8 +156,12 @@ func doFit(cmd *cobra.Command, o *fitOptions) (*study.Fit, error) {
 	return report, o.save(dir, theta, intercepts, lambdas, report)
 }
 
-// save writes the results, attributions last, and seals them.
+// save writes the results, attributions last, and seals them. Attributions of an earlier fit go first: stopped in between,
+// there are none, rather than some beside the intercepts of another fit.
 func (o *fitOptions) save(dir *store.Dir, theta *store.ArrayWriter, intercepts, lambdas []float32, report *study.Fit) error {
+	if err := dir.Remove(store.AttributionsName); err != nil {
+		return err
+	}
 	if err := dir.WriteFloat32(store.InterceptName, intercepts, len(intercepts)); err != nil {
 		return err
 	}
