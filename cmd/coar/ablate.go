@@ -171,6 +171,9 @@ func doAblate(ctx context.Context, cmd *cobra.Command, o *ablateOptions) (*ablat
 		Accuracy: float64(correct) / float64(m.NExamples()), Rows: m.Masks, RowsMeasured: measured, Seconds: seconds, PerSecond: float64(measured*m.NExamples()) / seconds, Output: m.Output, InstructionSet: s.Engine.Set.Name}, nil
 }
 
+// maxRows is far beyond any study; it keeps file sizes within 63 bits.
+const maxRows = 1 << 30
+
 // check refuses flags that cannot be meant, before anything is opened.
 func (o *ablateOptions) check() error {
 	switch {
@@ -178,8 +181,10 @@ func (o *ablateOptions) check() error {
 		return fault.Usagef("--weights is missing: the checkpoint to explain")
 	case o.inputs.Data == "":
 		return fault.Usagef("--data is missing: the images, such as cifar10:DIR or imagefolder:DIR")
-	case o.masks < 0:
-		return fault.Usagef("--masks %d: want 0 or more rows", o.masks)
+	case o.masks < 0 || o.masks > maxRows:
+		return fault.Usagef("--masks %d: want 0 to %d rows", o.masks, maxRows)
+	case o.given("examples") && o.examples == "":
+		return fault.Usagef("--examples is empty; all takes every example")
 	case o.dtype != "float16" && o.dtype != "float32":
 		return fault.Usagef("--dtype %q: want float16 or float32", o.dtype)
 	}
@@ -211,7 +216,7 @@ func (o *ablateOptions) manifest(ctx context.Context, s *study.Subject, rows *ro
 		Program: "coar " + version, Arch: s.Model.Arch, Heads: s.Model.Heads,
 		Weights: store.Weights{SHA256: s.File.SHA256(), Path: weights},
 		Data:    store.Data{SHA256: digest, Spec: s.Source.Spec(), Layout: o.inputs.Layout, ClassesFile: o.inputs.Classes},
-		Classes: s.Source.ClassNames(), Preprocessing: preprocessing(dataset.Preprocess(s.Model.Preprocess)),
+		Classes: outputNames(s), Preprocessing: preprocessing(dataset.Preprocess(s.Model.Preprocess)),
 		Include: o.inputs.Model.Include, Exclude: o.inputs.Model.Exclude,
 		Fraction: rows.fraction, Seed: o.seed, Masks: rows.count, MasksSHA: rows.sha,
 		Output: o.output, Split: o.inputs.Split, DType: o.dtype, Precision: "f32", InstructionSet: s.Engine.Set.Name,
@@ -225,6 +230,17 @@ func (o *ablateOptions) manifest(ctx context.Context, s *study.Subject, rows *ro
 		m.Groups = append(m.Groups, store.Group(g))
 	}
 	return m, nil
+}
+
+// outputNames names every output of the model, "" where the data has no name for it; nil where it names none.
+func outputNames(s *study.Subject) []string {
+	known := s.Source.ClassNames()
+	if known == nil {
+		return nil
+	}
+	names := make([]string, s.Model.Classes)
+	copy(names, known)
+	return names
 }
 
 // preprocessing states float32 constants as the decimals that they were given as.
@@ -307,6 +323,9 @@ func missing(completed []bool) []int {
 
 // adopt takes from an existing run what the command line leaves out, and parses the output function.
 func (o *ablateOptions) adopt() (margin.Output, error) {
+	if info, err := os.Stat(o.run); err == nil && !info.IsDir() {
+		return margin.Output{}, fault.Usagef("%s is a file; the run needs a directory", o.run)
+	}
 	if _, err := os.Stat(filepath.Join(o.run, store.ManifestName)); err == nil {
 		m, err := store.ReadManifest(o.run)
 		if err != nil {

@@ -69,8 +69,8 @@ type demoPlan struct {
 }
 
 var demoPlans = []demoPlan{
-	{"resnet", "a ResNet-20", 0, "lasso", 0.1, 2500, "0-49"},
-	{"vit", "a small vision transformer", 3, "lasso", 0.05, 3000, "0-39"},
+	{"resnet", "a ResNet-20", 0, "lasso", 0.1, 2000, "0-39"},
+	{"vit", "a small vision transformer", 3, "lasso", 0.05, 2500, "0-29"},
 }
 
 func runDemo(cmd *cobra.Command, g *globals, dir string) error {

@@ -178,6 +178,9 @@ func doEdit(cmd *cobra.Command, o *editOptions) (*edit.Record, error) {
 	if err := s.save(run, folder, record, outcome); err != nil {
 		return nil, err
 	}
+	if !outcome.Found && s.k != "auto" {
+		return record, fmt.Errorf("ablating %s components does not make %s right; %s has what was measured", s.k, o.fix, filepath.Join(o.run, folder))
+	}
 	if !outcome.Found {
 		return record, fmt.Errorf("no number of components makes %s right while accuracy on the choosing set falls by at most %g; %s has the curve", o.fix, o.maxDrop, filepath.Join(o.run, folder))
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"image"
 	"io"
+	"log/slog"
 	"path"
 	"slices"
 
@@ -106,6 +107,14 @@ func doEvaluate(cmd *cobra.Command, o *evaluateOptions) (*evaluate.Results, erro
 	defer s.Close()
 	if len(o.fractions) == 0 {
 		o.fractions = []float64{m.Fraction}
+	}
+	for i, f := range o.fractions {
+		if slices.Contains(o.fractions[:i], f) {
+			return nil, fault.Usagef("--fractions has %g twice", f)
+		}
+	}
+	if has, now := m.CurrentInstructionSet(), s.Engine.Set.Name; has != now {
+		slog.Warn("fresh rows are measured on another instruction set than the run's; margins differ in the last bits", "run", has, "now", now)
 	}
 	results := &evaluate.Results{}
 	var scatter *report.Scatter

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -156,9 +158,20 @@ func doFit(cmd *cobra.Command, o *fitOptions) (*study.Fit, error) {
 	return report, o.save(dir, theta, intercepts, lambdas, report)
 }
 
+// staleAfterFit are results that rest on the attributions and would be taken for the new ones'. Measured rows stay.
+var staleAfterFit = []string{store.EvaluationName, "evaluation/evaluation.csv", "evaluation/scatter.png", "evaluation/correlation.png"}
+
 // save writes the results, attributions last, and seals them. Attributions of an earlier fit go first: stopped in between,
 // there are none, rather than some beside the intercepts of another fit.
 func (o *fitOptions) save(dir *store.Dir, theta *store.ArrayWriter, intercepts, lambdas []float32, report *study.Fit) error {
+	for _, name := range staleAfterFit {
+		if _, err := os.Stat(filepath.Join(dir.Path(), filepath.FromSlash(name))); err != nil {
+			continue
+		}
+		if err := dir.Remove(name); err != nil {
+			return err
+		}
+	}
 	if err := dir.Remove(store.AttributionsName); err != nil {
 		return err
 	}

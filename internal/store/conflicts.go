@@ -25,9 +25,9 @@ func Conflicts(have, want Manifest) error {
 		{"weights.sha256", have.Weights.SHA256, want.Weights.SHA256},
 		{"data.sha256", have.Data.SHA256, want.Data.SHA256},
 		{"split", have.Split, want.Split},
+		{"masks_file_sha256", have.MasksSHA, want.MasksSHA}, // before the fraction, which follows from the file
 		{"fraction", have.Fraction, want.Fraction},
 		{"seed", have.Seed, want.Seed},
-		{"masks_file_sha256", have.MasksSHA, want.MasksSHA},
 		{"output", have.Output, want.Output},
 		{"dtype", have.DType, want.DType},
 		{"precision", have.Precision, want.Precision},
