@@ -49,8 +49,7 @@ Measured rows are kept in RUN/evaluation and used again; results and figures are
 	f.Float64SliceVar(&o.fractions, "fractions", nil, "fractions to test, such as 0.1,0.05 (default the run's own)")
 	f.IntVar(&o.rows, "rows", 500, "fresh rows per fraction")
 	f.Uint64Var(&o.seed, "seed", 1, "seed of the fresh rows")
-	f.StringVar(&o.moved.Weights, "weights", "", "where the run's checkpoint is now")
-	f.StringVar(&o.moved.Data, "data", "", "where the run's data is now")
+	addRelocation(cmd, &o.moved)
 	o.resources.add(cmd)
 	return cmd
 }

@@ -34,6 +34,12 @@ func (r *resourceFlags) parse() (study.Resources, error) {
 	return study.Resources{Workers: r.workers, Batch: r.batch, Memory: memory}, nil
 }
 
+// addRelocation adds the flags that say where a run's files are now.
+func addRelocation(cmd *cobra.Command, moved *study.Relocation) {
+	cmd.Flags().StringVar(&moved.Weights, "weights", "", "where the run's checkpoint is now")
+	cmd.Flags().StringVar(&moved.Data, "data", "", "where the run's data is now")
+}
+
 // imageFlags override the architecture's preprocessing.
 type imageFlags struct {
 	resize, crop  int
