@@ -248,4 +248,3 @@ func count(a *edit.Accuracy, correct bool) {
 		a.Correct++
 	}
 }
-
