@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strconv"
 
 	"coar/internal/edit"
@@ -61,6 +62,9 @@ func (s *session) pickWatched(ctx context.Context) error {
 		return fmt.Errorf("--choose: %w", err)
 	}
 	s.choosing = edit.Without(s.choosing, targets, references)
+	if len(s.choosing) == 0 {
+		slog.Warn("no example is left for the choosing set, so --max-drop restricts nothing; --choose or fewer references leave some")
+	}
 	if s.editOptions.holdout == "" {
 		s.holdout = edit.Holdout(n, targets, references, s.choosing, s.seed)
 	} else if s.holdout, err = s.subject.Select(ctx, s.editOptions.holdout); err != nil {
