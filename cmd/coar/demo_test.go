@@ -14,7 +14,7 @@ import (
 // it mends at least one mistake.
 func TestDemo(t *testing.T) {
 	if testing.Short() {
-		t.Skip("-short: the demo measures about 280,000 margins")
+		t.Skip("-short: the demo measures about 200,000 margins")
 	}
 	if os.Getenv(kernel.EnvISA) == "portable" {
 		t.Skip("COAR_ISA=portable: at a hundred margins a second the demo takes the better part of an hour")

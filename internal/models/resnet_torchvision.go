@@ -87,11 +87,11 @@ func buildTorchvision(s shapes, name string, counts [4]int, bottleneck bool) *bl
 	}
 	bp.build = func(b *nn.Builder) *nn.Map {
 		in := b.Pack(3)
-		x := b.Stem(&in, layers[stem.key], true, borderFor(blocks[0].convs[0]))
+		x := b.Stem(&in, layers[stem.key], true, blocks[0].convs[0].pad)
 		for i, bl := range blocks {
 			pad := 0
 			if i+1 < len(blocks) {
-				pad = borderFor(blocks[i+1].convs[0])
+				pad = blocks[i+1].convs[0].pad
 			}
 			skip := x
 			if bl.shortcut != nil {
@@ -99,7 +99,7 @@ func buildTorchvision(s shapes, name string, counts [4]int, bottleneck bool) *bl
 			}
 			last := len(bl.convs) - 1
 			for j, c := range bl.convs[:last] {
-				x = b.Conv(x, layers[c.key], nn.ReLU, borderFor(bl.convs[j+1]))
+				x = b.Conv(x, layers[c.key], nn.ReLU, bl.convs[j+1].pad)
 			}
 			x = b.ConvAdd(x, layers[bl.convs[last].key], nn.ReLU, pad, skip)
 		}
@@ -107,9 +107,6 @@ func buildTorchvision(s shapes, name string, counts [4]int, bottleneck bool) *bl
 	}
 	return bp
 }
-
-// borderFor is the border that a map needs for the convolution that reads it.
-func borderFor(c conv2d) int { return c.pad }
 
 func newResidualBlock(key string, in, width, stride int, bottleneck bool) residualBlock {
 	conv := func(i, out, in, kernel, stride int) conv2d {

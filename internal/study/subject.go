@@ -8,7 +8,6 @@ import (
 	"coar/internal/ablate"
 	"coar/internal/checkpoint"
 	"coar/internal/dataset"
-	"coar/internal/fault"
 	"coar/internal/kernel"
 	"coar/internal/margin"
 	"coar/internal/models"
@@ -130,20 +129,6 @@ func (s *Subject) Select(ctx context.Context, sel string) ([]int, error) {
 		}
 		return right, nil
 	})
-}
-
-// Position finds the dataset position of an example id.
-func (s *Subject) Position(id string) (int, error) {
-	if i, ok := s.Source.IndexOf(id); ok {
-		return i, nil
-	}
-	return 0, fault.Usagef("the data has no example %q", id)
-}
-
-// ComponentName shows component c as its tensor's key and row.
-func ComponentName(groups []models.Group, c int) string {
-	key, row := Locate(groups, c)
-	return fmt.Sprintf("%s[%d]", key, row)
 }
 
 // Locate returns the tensor and the row of component c.

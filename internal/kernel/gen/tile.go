@@ -87,11 +87,7 @@ func emitTile(s isa, rows, vecs int, tables tables) {
 	Label(done)
 
 	emitEpilogue(s, rows, vecs, t, acc, bvec(0), tables)
-	if s.wide() {
-		VZEROUPPER()
-	} else {
-		VZEROUPPER()
-	}
+	VZEROUPPER()
 	RET()
 }
 
