@@ -9,10 +9,11 @@ package kernel
 
 import "coar/internal/kernel/abi"
 
-// Tile, Offset and Columns are the kernels' argument blocks; see package abi.
+// Tile, Offset, Span and Columns are the kernels' argument blocks; see package abi.
 type (
 	Tile    = abi.Tile
 	Offset  = abi.Offset
+	Span    = abi.Span
 	Columns = abi.Columns
 )
 

@@ -17,7 +17,10 @@ func FuzzTile(f *testing.F) {
 		for _, set := range sets {
 			rows, vecs := 1+int(rows)%set.MaxRows, 1+int(vecs)%set.MaxVecs
 			tile := randomTile(rand.New(rand.NewPCG(seed, 6)), rows, vecs, set.Lanes, int(k)%1000)
-			tile.Last, tile.BStep = 1+int(last)%set.Lanes, int(step)
+			tile.BStep = int(step)
+			for i := range tile.Spans {
+				tile.Spans[i].Last = 1 + int32(last)%int32(set.Lanes)
+			}
 			want := reference(tile, rows, vecs, set.Lanes)
 			set.Tile(tile, rows, vecs)
 			for i, w := range want {

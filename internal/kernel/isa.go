@@ -23,7 +23,7 @@ type Set struct {
 	gelu      func(*Columns)
 }
 
-// Tile runs a tile of rows <= MaxRows by vecs <= MaxVecs; 1 <= t.Last <= Lanes.
+// Tile runs a tile of rows <= MaxRows by vecs <= MaxVecs at every span; 1 <= Last <= Lanes.
 func (s *Set) Tile(t *Tile, rows, vecs int) { s.tiles[rows-1][vecs-1](t) }
 
 // Softmax writes the softmax of each column of c.X to c.Y. NaN propagates.

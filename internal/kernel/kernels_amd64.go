@@ -4,122 +4,122 @@
 
 package kernel
 
-// tile1x1AVX512 computes a block of 1 rows by 1 vectors.
+// tile1x1AVX512 computes a block of 1 rows by 1 vectors at every span.
 //
 //go:noescape
 func tile1x1AVX512(t *Tile)
 
-// tile1x2AVX512 computes a block of 1 rows by 2 vectors.
+// tile1x2AVX512 computes a block of 1 rows by 2 vectors at every span.
 //
 //go:noescape
 func tile1x2AVX512(t *Tile)
 
-// tile1x3AVX512 computes a block of 1 rows by 3 vectors.
+// tile1x3AVX512 computes a block of 1 rows by 3 vectors at every span.
 //
 //go:noescape
 func tile1x3AVX512(t *Tile)
 
-// tile2x1AVX512 computes a block of 2 rows by 1 vectors.
+// tile2x1AVX512 computes a block of 2 rows by 1 vectors at every span.
 //
 //go:noescape
 func tile2x1AVX512(t *Tile)
 
-// tile2x2AVX512 computes a block of 2 rows by 2 vectors.
+// tile2x2AVX512 computes a block of 2 rows by 2 vectors at every span.
 //
 //go:noescape
 func tile2x2AVX512(t *Tile)
 
-// tile2x3AVX512 computes a block of 2 rows by 3 vectors.
+// tile2x3AVX512 computes a block of 2 rows by 3 vectors at every span.
 //
 //go:noescape
 func tile2x3AVX512(t *Tile)
 
-// tile3x1AVX512 computes a block of 3 rows by 1 vectors.
+// tile3x1AVX512 computes a block of 3 rows by 1 vectors at every span.
 //
 //go:noescape
 func tile3x1AVX512(t *Tile)
 
-// tile3x2AVX512 computes a block of 3 rows by 2 vectors.
+// tile3x2AVX512 computes a block of 3 rows by 2 vectors at every span.
 //
 //go:noescape
 func tile3x2AVX512(t *Tile)
 
-// tile3x3AVX512 computes a block of 3 rows by 3 vectors.
+// tile3x3AVX512 computes a block of 3 rows by 3 vectors at every span.
 //
 //go:noescape
 func tile3x3AVX512(t *Tile)
 
-// tile4x1AVX512 computes a block of 4 rows by 1 vectors.
+// tile4x1AVX512 computes a block of 4 rows by 1 vectors at every span.
 //
 //go:noescape
 func tile4x1AVX512(t *Tile)
 
-// tile4x2AVX512 computes a block of 4 rows by 2 vectors.
+// tile4x2AVX512 computes a block of 4 rows by 2 vectors at every span.
 //
 //go:noescape
 func tile4x2AVX512(t *Tile)
 
-// tile4x3AVX512 computes a block of 4 rows by 3 vectors.
+// tile4x3AVX512 computes a block of 4 rows by 3 vectors at every span.
 //
 //go:noescape
 func tile4x3AVX512(t *Tile)
 
-// tile5x1AVX512 computes a block of 5 rows by 1 vectors.
+// tile5x1AVX512 computes a block of 5 rows by 1 vectors at every span.
 //
 //go:noescape
 func tile5x1AVX512(t *Tile)
 
-// tile5x2AVX512 computes a block of 5 rows by 2 vectors.
+// tile5x2AVX512 computes a block of 5 rows by 2 vectors at every span.
 //
 //go:noescape
 func tile5x2AVX512(t *Tile)
 
-// tile5x3AVX512 computes a block of 5 rows by 3 vectors.
+// tile5x3AVX512 computes a block of 5 rows by 3 vectors at every span.
 //
 //go:noescape
 func tile5x3AVX512(t *Tile)
 
-// tile6x1AVX512 computes a block of 6 rows by 1 vectors.
+// tile6x1AVX512 computes a block of 6 rows by 1 vectors at every span.
 //
 //go:noescape
 func tile6x1AVX512(t *Tile)
 
-// tile6x2AVX512 computes a block of 6 rows by 2 vectors.
+// tile6x2AVX512 computes a block of 6 rows by 2 vectors at every span.
 //
 //go:noescape
 func tile6x2AVX512(t *Tile)
 
-// tile6x3AVX512 computes a block of 6 rows by 3 vectors.
+// tile6x3AVX512 computes a block of 6 rows by 3 vectors at every span.
 //
 //go:noescape
 func tile6x3AVX512(t *Tile)
 
-// tile7x1AVX512 computes a block of 7 rows by 1 vectors.
+// tile7x1AVX512 computes a block of 7 rows by 1 vectors at every span.
 //
 //go:noescape
 func tile7x1AVX512(t *Tile)
 
-// tile7x2AVX512 computes a block of 7 rows by 2 vectors.
+// tile7x2AVX512 computes a block of 7 rows by 2 vectors at every span.
 //
 //go:noescape
 func tile7x2AVX512(t *Tile)
 
-// tile7x3AVX512 computes a block of 7 rows by 3 vectors.
+// tile7x3AVX512 computes a block of 7 rows by 3 vectors at every span.
 //
 //go:noescape
 func tile7x3AVX512(t *Tile)
 
-// tile8x1AVX512 computes a block of 8 rows by 1 vectors.
+// tile8x1AVX512 computes a block of 8 rows by 1 vectors at every span.
 //
 //go:noescape
 func tile8x1AVX512(t *Tile)
 
-// tile8x2AVX512 computes a block of 8 rows by 2 vectors.
+// tile8x2AVX512 computes a block of 8 rows by 2 vectors at every span.
 //
 //go:noescape
 func tile8x2AVX512(t *Tile)
 
-// tile8x3AVX512 computes a block of 8 rows by 3 vectors.
+// tile8x3AVX512 computes a block of 8 rows by 3 vectors at every span.
 //
 //go:noescape
 func tile8x3AVX512(t *Tile)
@@ -139,62 +139,62 @@ func layerNormAVX512(c *Columns)
 //go:noescape
 func geluAVX512(c *Columns)
 
-// tile1x1AVX2 computes a block of 1 rows by 1 vectors.
+// tile1x1AVX2 computes a block of 1 rows by 1 vectors at every span.
 //
 //go:noescape
 func tile1x1AVX2(t *Tile)
 
-// tile1x2AVX2 computes a block of 1 rows by 2 vectors.
+// tile1x2AVX2 computes a block of 1 rows by 2 vectors at every span.
 //
 //go:noescape
 func tile1x2AVX2(t *Tile)
 
-// tile2x1AVX2 computes a block of 2 rows by 1 vectors.
+// tile2x1AVX2 computes a block of 2 rows by 1 vectors at every span.
 //
 //go:noescape
 func tile2x1AVX2(t *Tile)
 
-// tile2x2AVX2 computes a block of 2 rows by 2 vectors.
+// tile2x2AVX2 computes a block of 2 rows by 2 vectors at every span.
 //
 //go:noescape
 func tile2x2AVX2(t *Tile)
 
-// tile3x1AVX2 computes a block of 3 rows by 1 vectors.
+// tile3x1AVX2 computes a block of 3 rows by 1 vectors at every span.
 //
 //go:noescape
 func tile3x1AVX2(t *Tile)
 
-// tile3x2AVX2 computes a block of 3 rows by 2 vectors.
+// tile3x2AVX2 computes a block of 3 rows by 2 vectors at every span.
 //
 //go:noescape
 func tile3x2AVX2(t *Tile)
 
-// tile4x1AVX2 computes a block of 4 rows by 1 vectors.
+// tile4x1AVX2 computes a block of 4 rows by 1 vectors at every span.
 //
 //go:noescape
 func tile4x1AVX2(t *Tile)
 
-// tile4x2AVX2 computes a block of 4 rows by 2 vectors.
+// tile4x2AVX2 computes a block of 4 rows by 2 vectors at every span.
 //
 //go:noescape
 func tile4x2AVX2(t *Tile)
 
-// tile5x1AVX2 computes a block of 5 rows by 1 vectors.
+// tile5x1AVX2 computes a block of 5 rows by 1 vectors at every span.
 //
 //go:noescape
 func tile5x1AVX2(t *Tile)
 
-// tile5x2AVX2 computes a block of 5 rows by 2 vectors.
+// tile5x2AVX2 computes a block of 5 rows by 2 vectors at every span.
 //
 //go:noescape
 func tile5x2AVX2(t *Tile)
 
-// tile6x1AVX2 computes a block of 6 rows by 1 vectors.
+// tile6x1AVX2 computes a block of 6 rows by 1 vectors at every span.
 //
 //go:noescape
 func tile6x1AVX2(t *Tile)
 
-// tile6x2AVX2 computes a block of 6 rows by 2 vectors.
+// tile6x2AVX2 computes a block of 6 rows by 2 vectors at every span.
 //
 //go:noescape
 func tile6x2AVX2(t *Tile)

@@ -16,41 +16,47 @@ func portable() *Set {
 	return s
 }
 
-// tilePortable is the tile of package abi, row by row and vector by vector.
+// tilePortable is the tile of package abi, span by span, row by row and vector by vector.
 func tilePortable(t *Tile, rows, vecs int) {
-	for r := range rows {
-		for v := range vecs {
-			n := portableLanes
-			if v == vecs-1 {
-				n = t.Last
+	for _, s := range t.Spans {
+		for r := range rows {
+			for v := range vecs {
+				n := portableLanes
+				if v == vecs-1 {
+					n = int(s.Last)
+				}
+				tileVector(t, s, r, v, n)
 			}
-			tileVector(t, r, v, n)
 		}
 	}
 }
 
 // tileVector computes the first n lanes of vector v in row r.
-func tileVector(t *Tile, r, v, n int) {
+func tileVector(t *Tile, s Span, r, v, n int) {
 	var acc [portableLanes]float32
-	a, base := t.A, t.BAt+v*t.BStep
-	row := int(t.ARow[r])
-	for _, k := range t.K {
-		w := a[row+int(k.A)]
-		b := t.B[base+int(k.B):][:n]
-		for j, x := range b {
-			acc[j] += w * x
-		}
-	}
-	out := t.Out[int(t.OutRow[r])+t.OutAt+v*portableLanes:][:n]
+	b := t.B[int(s.In)+v*t.BStep:]
+	reduce(acc[:n], t.A, b, int(t.ARow[r]), t.K)
+	reduce(acc[:n], t.A2, b, int(t.A2Row[r]), t.K2)
+	out := t.Out[int(t.OutRow[r])+int(s.Out)+v*portableLanes:][:n]
 	for j := range out {
 		y := acc[j]*t.Scale[r] + t.Shift[r]
 		if len(t.Res) > 0 {
-			y += t.Res[int(t.ResRow[r])+t.ResAt+v*portableLanes+j]
+			y += t.Res[int(t.ResRow[r])+int(s.Res)+v*portableLanes+j]
 		}
 		if t.ReLU != 0 && y < 0 {
 			y = 0
 		}
 		out[j] = y
+	}
+}
+
+// reduce adds the products of every step to acc.
+func reduce(acc, a, b []float32, row int, steps []Offset) {
+	for _, k := range steps {
+		w := a[row+int(k.A)]
+		for j, x := range b[k.B:][:len(acc)] {
+			acc[j] += w * x
+		}
 	}
 }
 

@@ -8,16 +8,22 @@ import (
 
 // randomTile draws a tile with arbitrary offsets, strides and guard cells around its output.
 func randomTile(rng *rand.Rand, rows, vecs, lanes, k int) *Tile {
-	t := &Tile{A: normals(rng, 4000), B: normals(rng, 4000), Out: make([]float32, 4000), Res: normals(rng, 4000),
-		BAt: rng.IntN(100), BStep: 1 + rng.IntN(3*lanes), OutAt: rng.IntN(100), ResAt: rng.IntN(100), Last: 1 + rng.IntN(lanes), ReLU: rng.IntN(2)}
+	t := &Tile{A: normals(rng, 4000), B: normals(rng, 4000), Out: make([]float32, 4400), Res: normals(rng, 4000),
+		A2: normals(rng, 4000), BStep: 1 + rng.IntN(3*lanes), ReLU: rng.IntN(2)}
+	for s := range rng.IntN(4) {
+		t.Spans = append(t.Spans, Span{In: int32(rng.IntN(100)), Out: int32(1300*s + rng.IntN(100)), Res: int32(rng.IntN(100)), Last: int32(1 + rng.IntN(lanes))})
+	}
 	if rng.IntN(2) == 0 {
 		t.Res = nil
 	}
 	for range k {
 		t.K = append(t.K, Offset{A: int32(rng.IntN(1000)), B: int32(rng.IntN(1000))})
 	}
+	for range rng.IntN(10) {
+		t.K2 = append(t.K2, Offset{A: int32(rng.IntN(1000)), B: int32(rng.IntN(1000))})
+	}
 	for i, o := range rng.Perm(MaxRows) {
-		t.ARow[i] = int32(rng.IntN(2000))
+		t.ARow[i], t.A2Row[i] = int32(rng.IntN(2000)), int32(rng.IntN(2000))
 		t.OutRow[i], t.ResRow[i] = int32(200+o*vecs*lanes), int32(rng.IntN(2000))
 		t.Scale[i], t.Shift[i] = float32(rng.NormFloat64()), float32(rng.NormFloat64())
 	}
@@ -38,21 +44,26 @@ func reference(t *Tile, rows, vecs, lanes int) []float64 {
 	for i := range want {
 		want[i] = math.NaN()
 	}
-	for r := range rows {
-		for j := range (vecs-1)*lanes + t.Last {
-			v, lane := j/lanes, j%lanes
-			acc := 0.0
-			for _, k := range t.K {
-				acc += float64(t.A[int(t.ARow[r])+int(k.A)]) * float64(t.B[t.BAt+v*t.BStep+int(k.B)+lane])
+	for _, s := range t.Spans {
+		for r := range rows {
+			for j := range (vecs-1)*lanes + int(s.Last) {
+				v, lane := j/lanes, j%lanes
+				acc := 0.0
+				for _, k := range t.K {
+					acc += float64(t.A[int(t.ARow[r])+int(k.A)]) * float64(t.B[int(s.In)+v*t.BStep+int(k.B)+lane])
+				}
+				for _, k := range t.K2 {
+					acc += float64(t.A2[int(t.A2Row[r])+int(k.A)]) * float64(t.B[int(s.In)+v*t.BStep+int(k.B)+lane])
+				}
+				y := acc*float64(t.Scale[r]) + float64(t.Shift[r])
+				if len(t.Res) > 0 {
+					y += float64(t.Res[int(t.ResRow[r])+int(s.Res)+j])
+				}
+				if t.ReLU != 0 {
+					y = max(y, 0)
+				}
+				want[int(t.OutRow[r])+int(s.Out)+j] = y
 			}
-			y := acc*float64(t.Scale[r]) + float64(t.Shift[r])
-			if len(t.Res) > 0 {
-				y += float64(t.Res[int(t.ResRow[r])+t.ResAt+j])
-			}
-			if t.ReLU != 0 {
-				y = max(y, 0)
-			}
-			want[int(t.OutRow[r])+t.OutAt+j] = y
 		}
 	}
 	return want
@@ -93,7 +104,7 @@ func TestTileMatchesDefinition(t *testing.T) {
 func TestTilePropagatesNonFinite(t *testing.T) {
 	for _, set := range Available() {
 		for _, bad := range []float32{float32(math.NaN()), float32(math.Inf(1))} {
-			tile := &Tile{A: []float32{1, bad}, B: make([]float32, 64), K: []Offset{{}, {A: 1}}, Out: make([]float32, 64), Last: set.Lanes, ReLU: 1, BStep: set.Lanes}
+			tile := &Tile{A: []float32{1, bad}, B: make([]float32, 64), K: []Offset{{}, {A: 1}}, Out: make([]float32, 64), Spans: []Span{{Last: int32(set.Lanes)}}, ReLU: 1, BStep: set.Lanes}
 			tile.Scale[0] = 1
 			set.Tile(tile, 1, 1)
 			if v := float64(tile.Out[0]); !math.IsNaN(v) {
@@ -108,7 +119,7 @@ func BenchmarkTile(b *testing.B) {
 		b.Run(set.Name, func(b *testing.B) {
 			const k = 576
 			rng := rand.New(rand.NewPCG(1, 1))
-			t := &Tile{A: normals(rng, MaxRows*k), B: normals(rng, k*64), Out: make([]float32, 4000), Last: set.Lanes, BStep: set.Lanes}
+			t := &Tile{A: normals(rng, MaxRows*k), B: normals(rng, k*64), Out: make([]float32, 4000), Spans: []Span{{Last: int32(set.Lanes)}}, BStep: set.Lanes}
 			for r := range MaxRows {
 				t.ARow[r], t.OutRow[r] = int32(r*k), int32(r*64)
 			}

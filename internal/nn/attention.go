@@ -40,8 +40,8 @@ func newAttention(set *kernel.Set, id string, in Plane, tokens, heads int) *atte
 	}
 	s := spans{lanes: set.Lanes, maxVecs: set.MaxVecs}
 	s.row(0, 0, 0, tokens)
-	a.qk = newProduct(set, qk, s.list, width*set.MaxVecs*set.Lanes*4)
-	a.pv = newProduct(set, pv, s.list, tokens*set.MaxVecs*set.Lanes*4)
+	a.qk = newProduct(set, qk, s, width*set.MaxVecs*set.Lanes*4)
+	a.pv = newProduct(set, pv, s, tokens*set.MaxVecs*set.Lanes*4)
 	a.args = kernel.Columns{X: a.scores, Y: a.scores, Rows: tokens, Cols: tokens, XStride: a.ldS, YStride: a.ldS}
 	return a
 }

@@ -85,7 +85,7 @@ func newConv(set *kernel.Set, l Layer, v view, out Plane, act Activation, res *r
 }
 
 // convSpans tiles the output rows; where nothing has a border, all rows are one.
-func convSpans(set *kernel.Set, v view, out Plane, res *residual) []span {
+func convSpans(set *kernel.Set, v view, out Plane, res *residual) spans {
 	s := spans{lanes: set.Lanes, maxVecs: set.MaxVecs}
 	rows, n := out.H, out.W*out.G
 	if v.flat && out.contiguous() && (res == nil || res.flat) {
@@ -98,7 +98,7 @@ func convSpans(set *kernel.Set, v view, out Plane, res *residual) []span {
 		}
 		s.row(v.at(y), out.At(y, 0), r, n)
 	}
-	return s.list
+	return s
 }
 
 // Do takes input, weight, scale, shift, then keep where the layer is a component group, then the residual's map.

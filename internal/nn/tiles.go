@@ -2,16 +2,16 @@ package nn
 
 import "coar/internal/kernel"
 
-// span is one tile's place: where its first vector lies in the input, the output and the residual, channel 0 each.
-type span struct {
-	in, out, res int32
-	vecs, last   int32 // vectors, and lanes of the last one that count
-}
-
-// spans cuts rows of n lanes into tiles of nearly equal numbers of vectors.
+// spans cuts rows of n lanes into tiles of nearly equal numbers of vectors. Channel 0 of everything lies at 0.
 type spans struct {
 	lanes, maxVecs int
-	list           []span
+	list           []sized
+}
+
+// sized is a span with the number of its vectors.
+type sized struct {
+	kernel.Span
+	vecs int
 }
 
 // row appends the tiles of one run of n contiguous output lanes.
@@ -21,19 +21,43 @@ func (s *spans) row(in, out, res, n int) {
 	for at, left := 0, vectors; left > 0; tiles-- {
 		v := (left + tiles - 1) / tiles
 		last := min(s.lanes, n-(at+v-1)*s.lanes)
-		s.list = append(s.list, span{int32(in + at*s.lanes), int32(out + at*s.lanes), int32(res + at*s.lanes), int32(v), int32(last)})
+		s.list = append(s.list, sized{kernel.Span{In: int32(in + at*s.lanes), Out: int32(out + at*s.lanes), Res: int32(res + at*s.lanes), Last: int32(last)}, v})
 		at += v
 		left -= v
 	}
 }
 
+// visit is the spans that one call of a tile computes, all of one width.
+type visit struct {
+	vecs  int
+	spans []kernel.Span
+}
+
+// group cuts the spans into groups of size and each group into visits, one for each width.
+func (s *spans) group(size int) [][]visit {
+	var groups [][]visit
+	for from := 0; from < len(s.list); from += size {
+		byVecs := make([][]kernel.Span, s.maxVecs+1)
+		for _, sp := range s.list[from:min(from+size, len(s.list))] {
+			byVecs[sp.vecs] = append(byVecs[sp.vecs], sp.Span)
+		}
+		var g []visit
+		for vecs, list := range byVecs {
+			if len(list) > 0 {
+				g = append(g, visit{vecs, list})
+			}
+		}
+		groups = append(groups, g)
+	}
+	return groups
+}
+
 // product is a matrix product prepared for repeated runs: the tiles of its output and the steps of its reduction.
 type product struct {
-	set   *kernel.Set
-	steps []kernel.Offset
-	spans []span
-	group int // spans that one block of rows visits before the next block, so that both operands stay in cache
-	tile  kernel.Tile
+	set    *kernel.Set
+	steps  []kernel.Offset
+	groups [][]visit // one block of rows visits a group before the next block does, so that both operands stay in cache
+	tile   kernel.Tile
 }
 
 // block is a set of output rows that one tile computes together.
@@ -48,9 +72,9 @@ type block struct {
 }
 
 // newProduct chooses the grouping of spans: inBytes is the memory that one span's reduction reads.
-func newProduct(set *kernel.Set, steps []kernel.Offset, list []span, inBytes int) product {
+func newProduct(set *kernel.Set, steps []kernel.Offset, s spans, inBytes int) product {
 	const cache = 384 << 10 // a good part of a core's L2
-	return product{set: set, steps: steps, spans: list, group: max(1, cache/max(1, inBytes))}
+	return product{set: set, steps: steps, groups: s.group(max(1, cache/max(1, inBytes)))}
 }
 
 // run computes every block over every span: a holds the rows (weights), b the columns (the layer's input).
@@ -61,8 +85,7 @@ func (p *product) run(a, b, out, res []float32, blocks []block, relu bool) {
 	if relu {
 		t.ReLU = 1
 	}
-	for from := 0; from < len(p.spans); from += p.group {
-		group := p.spans[from:min(from+p.group, len(p.spans))]
+	for _, group := range p.groups {
 		for i := range blocks {
 			bl := &blocks[i]
 			t.K, t.ARow, t.OutRow, t.ResRow, t.Scale, t.Shift = bl.steps, bl.a, bl.out, bl.res, bl.scale, bl.shift
@@ -70,9 +93,9 @@ func (p *product) run(a, b, out, res []float32, blocks []block, relu bool) {
 			if bl.residual {
 				t.Res = res
 			}
-			for _, s := range group {
-				t.BAt, t.OutAt, t.ResAt, t.Last = int(s.in), int(s.out), int(s.res), int(s.last)
-				p.set.Tile(t, bl.rows, int(s.vecs))
+			for _, r := range group {
+				t.Spans = r.spans
+				p.set.Tile(t, bl.rows, r.vecs)
 			}
 		}
 	}

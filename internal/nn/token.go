@@ -39,7 +39,7 @@ func newEmbed(set *kernel.Set, key string, images Plane, side, dim, batchSize in
 	for n := range batchSize {
 		s.row(n*(t-1), n*t+1, 1, t-1)
 	}
-	e.product = newProduct(set, steps, s.list, depth*set.MaxVecs*set.Lanes*4)
+	e.product = newProduct(set, steps, s, depth*set.MaxVecs*set.Lanes*4)
 	e.blocker.maxRows = set.MaxRows
 	return e
 }

@@ -9,14 +9,19 @@ const MaxRows = 8
 // Offset locates one step k of the reduction: the element offsets from a tile's A rows and from its first B vector.
 type Offset struct{ A, B int32 }
 
-// Tile is one block of a generalised matrix product with its epilogue, over row r and lane j of up to three vectors v:
+// Span is one place where a tile is computed: the elements where its first vector lies in B, in channel 0 of the output
+// and of the residual, and how many lanes of its last vector are written.
+type Span struct{ In, Out, Res, Last int32 }
+
+// Tile is one block of a generalised matrix product with its epilogue, over row r and lane j of up to three vectors v,
+// at every span s:
 //
-//	acc       = Σ_k A[ARow[r]+K[k].A] · B[BAt+v·BStep+K[k].B+j]
-//	Out[OutRow[r]+OutAt+v·lanes+j] = relu?( acc·Scale[r] + Shift[r] + Res[ResRow[r]+ResAt+v·lanes+j] )
+//	acc = Σ_k A[ARow[r]+K[k].A] · B[s.In+v·BStep+K[k].B+j]  +  Σ_k A2[A2Row[r]+K2[k].A] · B[s.In+v·BStep+K2[k].B+j]
+//	Out[OutRow[r]+s.Out+v·lanes+j] = relu?( acc·Scale[r] + Shift[r] + Res[ResRow[r]+s.Res+v·lanes+j] )
 //
 // Because both operands are reached through K, the same block serves convolutions without im2col, linear layers,
 // attention and their transposes, and any subset of rows or input channels can be left out at no cost.
-// An empty K yields the constant Shift (plus the residual): that is an ablated row.
+// The second sum takes weights from elsewhere. An empty K and K2 yield the constant Shift (plus the residual): an ablated row.
 //
 // All positions count float32 elements. Only the first Last lanes of the last vector are written.
 // B and Res are read in whole vectors, so both need one vector of slack after their last used element.
@@ -24,15 +29,15 @@ type Tile struct {
 	A      []float32
 	B      []float32
 	K      []Offset
+	A2     []float32
+	K2     []Offset
 	Out    []float32
 	Res    []float32 // empty: no residual
-	BAt    int
+	Spans  []Span
 	BStep  int
-	OutAt  int
-	ResAt  int
-	Last   int
 	ReLU   int // 1: clamp at zero
 	ARow   [MaxRows]int32
+	A2Row  [MaxRows]int32
 	OutRow [MaxRows]int32
 	ResRow [MaxRows]int32
 	Scale  [MaxRows]float32

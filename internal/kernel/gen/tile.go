@@ -13,20 +13,26 @@ import (
 
 // Field offsets of abi.Tile; a slice's first word is its data pointer, the second its length.
 var tile struct {
-	a, b, k, kLen, out, res, resLen, bAt, bStep, outAt, resAt, last, relu, aRow, outRow, resRow, scale, shift int
+	a, b, k, kLen, a2, k2, k2Len, out, res, resLen, spans, spansLen, bStep, relu, aRow, a2Row, outRow, resRow, scale, shift int
 }
+
+// Field offsets of abi.Span, and its size.
+const (
+	spanIn, spanOut, spanRes, spanLast = 0, 4, 8, 12
+	spanSize                           = 16
+)
 
 func init() {
 	var t abi.Tile
 	const word = int(unsafe.Sizeof(uintptr(0)))
 	tile.a, tile.b = int(unsafe.Offsetof(t.A)), int(unsafe.Offsetof(t.B))
 	tile.k, tile.kLen = int(unsafe.Offsetof(t.K)), int(unsafe.Offsetof(t.K))+word
+	tile.a2, tile.k2, tile.k2Len = int(unsafe.Offsetof(t.A2)), int(unsafe.Offsetof(t.K2)), int(unsafe.Offsetof(t.K2))+word
 	tile.out = int(unsafe.Offsetof(t.Out))
 	tile.res, tile.resLen = int(unsafe.Offsetof(t.Res)), int(unsafe.Offsetof(t.Res))+word
-	tile.bAt, tile.bStep = int(unsafe.Offsetof(t.BAt)), int(unsafe.Offsetof(t.BStep))
-	tile.outAt, tile.resAt = int(unsafe.Offsetof(t.OutAt)), int(unsafe.Offsetof(t.ResAt))
-	tile.last, tile.relu = int(unsafe.Offsetof(t.Last)), int(unsafe.Offsetof(t.ReLU))
-	tile.aRow, tile.outRow, tile.resRow = int(unsafe.Offsetof(t.ARow)), int(unsafe.Offsetof(t.OutRow)), int(unsafe.Offsetof(t.ResRow))
+	tile.spans, tile.spansLen = int(unsafe.Offsetof(t.Spans)), int(unsafe.Offsetof(t.Spans))+word
+	tile.bStep, tile.relu = int(unsafe.Offsetof(t.BStep)), int(unsafe.Offsetof(t.ReLU))
+	tile.aRow, tile.a2Row, tile.outRow, tile.resRow = int(unsafe.Offsetof(t.ARow)), int(unsafe.Offsetof(t.A2Row)), int(unsafe.Offsetof(t.OutRow)), int(unsafe.Offsetof(t.ResRow))
 	tile.scale, tile.shift = int(unsafe.Offsetof(t.Scale)), int(unsafe.Offsetof(t.Shift))
 }
 
@@ -36,33 +42,60 @@ var rowPtr = []reg.Register{reg.RAX, reg.RBX, reg.RCX, reg.RDX, reg.RSI, reg.RDI
 // emitTile writes one rows x vecs block: accumulators stay in registers over the whole reduction.
 //
 // Register use: acc[r][v] first, then one register per B vector, the rest rotate for broadcasts of A.
+// Every general register is taken, so the walk over the spans keeps its place on the stack.
 func emitTile(s isa, rows, vecs int, tables tables) {
-	text(s, fmt.Sprintf("tile%dx%d", rows, vecs), "func(t *Tile)", fmt.Sprintf("computes a block of %d rows by %d vectors.", rows, vecs))
+	text(s, fmt.Sprintf("tile%dx%d", rows, vecs), "func(t *Tile)", fmt.Sprintf("computes a block of %d rows by %d vectors at every span.", rows, vecs))
+	next, left := AllocLocal(8), AllocLocal(8)
 	acc := func(r, v int) reg.VecPhysical { return s.regs[r*vecs+v] }
-	bvec := func(v int) reg.VecPhysical { return s.regs[rows*vecs+v] }
-	spare := s.regs[rows*vecs+vecs:]
 
-	t, b, k, n, bOff, aOff, step := reg.R15, reg.R10, reg.R11, reg.R12, reg.R13, reg.RBP, reg.R14
+	t, b, at, step := reg.R15, reg.R10, reg.R13, reg.R14
 	MOVQ(operand.NewParamAddr("t", 0), t)
-	MOVQ(mem(t, tile.a), aOff)
-	for r := range rows {
-		MOVLQSX(mem(t, tile.aRow+4*r), rowPtr[r])
-		LEAQ(memIndex(aOff, rowPtr[r], 4, 0), rowPtr[r])
-	}
-	MOVQ(mem(t, tile.b), b)
-	MOVQ(mem(t, tile.bAt), bOff)
-	LEAQ(memIndex(b, bOff, 4, 0), b)
 	MOVQ(mem(t, tile.bStep), step)
-	MOVQ(mem(t, tile.k), k)
-	MOVQ(mem(t, tile.kLen), n)
-	// From here on the third B vector is reached as b + 2·step elements, so step is kept in elements.
+	MOVQ(mem(t, tile.spans), at)
+	MOVQ(at, next)
+	MOVQ(mem(t, tile.spansLen), at)
+	MOVQ(at, left)
+
+	span, end := label(s, rows, vecs, "span"), label(s, rows, vecs, "end")
+	TESTQ(at, at)
+	JZ(operand.LabelRef(end))
+	Label(span)
+	MOVQ(next, at)
+	MOVLQSX(mem(at, spanIn), at)
+	MOVQ(mem(t, tile.b), b)
+	LEAQ(memIndex(b, at, 4, 0), b)
 	for i := range rows * vecs {
 		s.zero(s.regs[i])
 	}
+	emitReduction(s, rows, vecs, "k", tile.a, tile.aRow, tile.k, tile.kLen, acc)
+	emitReduction(s, rows, vecs, "k2", tile.a2, tile.a2Row, tile.k2, tile.k2Len, acc)
 
-	loop, done := label(s, rows, vecs, "k"), label(s, rows, vecs, "epilogue")
+	MOVQ(next, at)
+	emitEpilogue(s, rows, vecs, t, at, acc, s.regs[rows*vecs], tables)
+	ADDQ(imm(spanSize), next)
+	DECQ(left)
+	JNZ(operand.LabelRef(span))
+	Label(end)
+	VZEROUPPER()
+	RET()
+}
+
+// emitReduction adds Σ_k A·B to the accumulators, with A and its steps taken from the named fields.
+// Expects t in R15, the span's first B vector in R10 and the step between vectors, in elements, in R14.
+func emitReduction(s isa, rows, vecs int, name string, aField, rowField, kField, lenField int, acc func(r, v int) reg.VecPhysical) {
+	t, b, k, n, bOff, aOff, step := reg.R15, reg.R10, reg.R11, reg.R12, reg.R13, reg.RBP, reg.R14
+	bvec := func(v int) reg.VecPhysical { return s.regs[rows*vecs+v] }
+	spare := s.regs[rows*vecs+vecs:]
+	loop, done := label(s, rows, vecs, name), label(s, rows, vecs, name+"done")
+	MOVQ(mem(t, lenField), n)
 	TESTQ(n, n)
 	JZ(operand.LabelRef(done))
+	MOVQ(mem(t, kField), k)
+	MOVQ(mem(t, aField), aOff)
+	for r := range rows {
+		MOVLQSX(mem(t, rowField+4*r), rowPtr[r])
+		LEAQ(memIndex(aOff, rowPtr[r], 4, 0), rowPtr[r])
+	}
 	Label(loop)
 	MOVLQSX(mem(k, 0), aOff)
 	MOVLQSX(mem(k, 4), bOff)
@@ -72,7 +105,7 @@ func emitTile(s isa, rows, vecs int, tables tables) {
 		VMOVUPS(memIndex(bOff, step, 4, 0), bvec(1))
 	}
 	if vecs > 2 {
-		VMOVUPS(memIndex(bOff, step, 8, 0), bvec(2))
+		VMOVUPS(memIndex(bOff, step, 8, 0), bvec(2)) // step counts elements: two steps are 8 bytes each
 	}
 	for r := range rows {
 		a := spare[r%len(spare)]
@@ -85,19 +118,15 @@ func emitTile(s isa, rows, vecs int, tables tables) {
 	DECQ(n)
 	JNZ(operand.LabelRef(loop))
 	Label(done)
-
-	emitEpilogue(s, rows, vecs, t, acc, bvec(0), tables)
-	VZEROUPPER()
-	RET()
 }
 
 func label(s isa, rows, vecs int, name string) string {
 	return fmt.Sprintf("%s_%s_%dx%d", name, s.name, rows, vecs)
 }
 
-// emitEpilogue scales, shifts, adds the residual, clamps and stores the accumulators.
-func emitEpilogue(s isa, rows, vecs int, t reg.Register, acc func(r, v int) reg.VecPhysical, tmp reg.VecPhysical, tables tables) {
-	out, res, at, relu, last := reg.R10, reg.R11, reg.R12, reg.R13, reg.RBP
+// emitEpilogue scales, shifts, adds the residual, clamps and stores the accumulators at the span that sp points to.
+func emitEpilogue(s isa, rows, vecs int, t, sp reg.GPPhysical, acc func(r, v int) reg.VecPhysical, tmp reg.VecPhysical, tables tables) {
+	out, res, at, relu, last := reg.R10, reg.R11, reg.R12, reg.RAX, reg.RBP
 	scale := s.regs[rows*vecs+vecs] // a broadcast register, free by now
 	// acc = acc·scale + shift
 	for r := range rows {
@@ -112,7 +141,7 @@ func emitEpilogue(s isa, rows, vecs int, t reg.Register, acc func(r, v int) reg.
 	TESTQ(at, at)
 	JZ(operand.LabelRef(noRes))
 	MOVQ(mem(t, tile.res), res)
-	MOVQ(mem(t, tile.resAt), at)
+	MOVLQSX(mem(sp, spanRes), at)
 	LEAQ(memIndex(res, at, 4, 0), res)
 	for r := range rows {
 		MOVLQSX(mem(t, tile.resRow+4*r), at)
@@ -134,9 +163,9 @@ func emitEpilogue(s isa, rows, vecs int, t reg.Register, acc func(r, v int) reg.
 	}
 	Label(noReLU)
 	MOVQ(mem(t, tile.out), out)
-	MOVQ(mem(t, tile.outAt), at)
+	MOVLQSX(mem(sp, spanOut), at)
 	LEAQ(memIndex(out, at, 4, 0), out)
-	MOVQ(mem(t, tile.last), last)
+	MOVLQSX(mem(sp, spanLast), last)
 	if s.wide() {
 		MOVQ(operand.U32(1), reg.RCX)
 		SHLXQ(last, reg.RCX, reg.RCX)
