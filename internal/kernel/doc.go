@@ -9,12 +9,13 @@ package kernel
 
 import "coar/internal/kernel/abi"
 
-// Tile, Offset, Span and Columns are the kernels' argument blocks; see package abi.
+// Tile, Offset, Span, Columns and Winograd are the kernels' argument blocks; see package abi.
 type (
-	Tile    = abi.Tile
-	Offset  = abi.Offset
-	Span    = abi.Span
-	Columns = abi.Columns
+	Tile     = abi.Tile
+	Offset   = abi.Offset
+	Span     = abi.Span
+	Columns  = abi.Columns
+	Winograd = abi.Winograd
 )
 
 // MaxRows is the largest number of rows in a tile of any instruction set.

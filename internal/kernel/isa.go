@@ -21,6 +21,8 @@ type Set struct {
 	softmax   func(*Columns)
 	layerNorm func(*Columns)
 	gelu      func(*Columns)
+	winoIn    func(*Winograd)
+	winoOut   func(*Winograd)
 }
 
 // Tile runs a tile of rows <= MaxRows by vecs <= MaxVecs at every span; 1 <= Last <= Lanes.
@@ -38,6 +40,10 @@ func (s *Set) LayerNorm(c *Columns) { s.layerNorm(c) }
 
 // GELU writes x·Φ(x) of the first c.Cols elements of X to Y, rounded up to whole vectors. Absolute error below 5e-7 for |x| <= 10.
 func (s *Set) GELU(c *Columns) { s.gelu(c) }
+
+// WinogradInput transforms one input channel's tiles; WinogradOutput one output channel's products. See abi.Winograd.
+func (s *Set) WinogradInput(w *Winograd)  { s.winoIn(w) }
+func (s *Set) WinogradOutput(w *Winograd) { s.winoOut(w) }
 
 // Detect returns the set that EnvISA names, or the best one that the processor has.
 //

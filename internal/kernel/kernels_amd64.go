@@ -139,6 +139,16 @@ func layerNormAVX512(c *Columns)
 //go:noescape
 func geluAVX512(c *Columns)
 
+// winogradInputAVX512 transforms 6x6 tiles of one input channel.
+//
+//go:noescape
+func winogradInputAVX512(w *Winograd)
+
+// winogradOutputAVX512 transforms the 36 products of one output channel to 4x4 tiles, then scales, shifts, adds the residual and clamps.
+//
+//go:noescape
+func winogradOutputAVX512(w *Winograd)
+
 // tile1x1AVX2 computes a block of 1 rows by 1 vectors at every span.
 //
 //go:noescape
@@ -213,3 +223,13 @@ func layerNormAVX2(c *Columns)
 //
 //go:noescape
 func geluAVX2(c *Columns)
+
+// winogradInputAVX2 transforms 6x6 tiles of one input channel.
+//
+//go:noescape
+func winogradInputAVX2(w *Winograd)
+
+// winogradOutputAVX2 transforms the 36 products of one output channel to 4x4 tiles, then scales, shifts, adds the residual and clamps.
+//
+//go:noescape
+func winogradOutputAVX2(w *Winograd)

@@ -41,7 +41,7 @@ func (c conv2d) wants() []checkpoint.Want {
 // beta - mean·gamma/sqrt(var+eps), as it does in PyTorch.
 func (c conv2d) layer(t map[string][]float32) nn.Layer {
 	l := nn.Layer{Key: c.weight(), Weight: t[c.weight()], Out: c.out, In: c.in, Kernel: c.kernel, Stride: c.stride, Pad: c.pad,
-		Scale: make([]float32, c.out), Shift: make([]float32, c.out)}
+		Scale: make([]float32, c.out), Shift: make([]float32, c.out), Derived: &nn.Derived{}}
 	gamma, beta, mean, variance := t[c.norm+".weight"], t[c.norm+".bias"], t[c.norm+".running_mean"], t[c.norm+".running_var"]
 	for i := range l.Scale {
 		s := float64(gamma[i]) / math.Sqrt(float64(variance[i])+batchNormEps)

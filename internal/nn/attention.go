@@ -26,7 +26,7 @@ type attention struct {
 
 func newAttention(set *kernel.Set, id string, in Plane, tokens, heads int) *attention {
 	out := Plane{C: in.C / 3, H: 1, W: in.W, G: 1}
-	a := &attention{base: newBase(id, out.C, out.Stride()), in: in, plane: out, tokens: tokens, heads: heads, set: set}
+	a := &attention{base: newPlaneBase(id, out), in: in, plane: out, tokens: tokens, heads: heads, set: set}
 	a.ldS = oddLines(tokens)
 	a.scores = buffer(tokens * a.ldS)
 	a.blocker.maxRows = set.MaxRows
@@ -55,16 +55,16 @@ func (a *attention) Do(in ...G.Value) (G.Value, error) {
 		for h := range a.heads {
 			q, k, v := h*width*stride+n, (dim+h*width)*stride+n, (2*dim+h*width)*stride+n
 			a.blocks = a.blocks[:0]
-			a.add(t, a.qk.steps, false, func(b *block, i, key int) {
+			a.add(t, block{}, func(b *block, i, key int) {
 				b.a[i], b.out[i], b.scale[i] = int32(key), int32(key*a.ldS), inv
 			})
-			a.qk.run(x[k:], x[q:], a.scores, nil, a.blocks, false)
+			a.qk.run(operands{a: x[k:], b: x[q:], out: a.scores}, a.blocks)
 			a.set.Softmax(&a.args)
 			a.blocks = a.blocks[:0]
-			a.add(width, a.pv.steps, false, func(b *block, i, d int) {
+			a.add(width, block{}, func(b *block, i, d int) {
 				b.a[i], b.out[i], b.scale[i] = int32(d*stride), int32(d*a.plane.Stride()), 1
 			})
-			a.pv.run(x[v:], a.scores, a.buf[h*width*a.plane.Stride()+n:], nil, a.blocks, false)
+			a.pv.run(operands{a: x[v:], b: a.scores, out: a.buf[h*width*a.plane.Stride()+n:]}, a.blocks)
 		}
 	}
 	return a.out, nil

@@ -20,6 +20,10 @@ type Builder struct {
 	masked map[string]bool
 	keeps  map[string][]float32
 	names  map[string]bool // of tensors and ops in the graph
+	ops    map[*G.Node]planeOp
+	reads  map[*G.Node][]*G.Node // an op's inputs
+	work   workspace
+	bytes  int64 // of the ops' outputs
 	err    error
 }
 
@@ -27,13 +31,15 @@ type Builder struct {
 type Map struct {
 	Plane
 	node   *G.Node
-	phases *G.Node // split by parity, made at the first use with stride 2
-	frozen bool    // no keep value reaches it
+	phases *G.Node    // split by parity, made at the first use with stride 2
+	frozen bool       // no keep value reaches it
+	holds  *constants // which channels hold one value; nil where that is never known
 }
 
 // NewBuilder starts a graph for size examples of shape [c, h, w] per run; masked names the weights whose rows are components.
 func NewBuilder(set *kernel.Set, size, c, h, w int, masked map[string]bool) *Builder {
-	b := &Builder{set: set, graph: G.NewGraph(), batch: &Batch{}, size: size, masked: masked, keeps: map[string][]float32{}, names: map[string]bool{}}
+	b := &Builder{set: set, graph: G.NewGraph(), batch: &Batch{}, size: size, masked: masked, keeps: map[string][]float32{}, names: map[string]bool{},
+		ops: map[*G.Node]planeOp{}, reads: map[*G.Node][]*G.Node{}}
 	b.images = tensor.New(tensor.WithShape(size, c, h, w), tensor.Of(tensor.Float32))
 	b.input = b.value("images", b.images)
 	return b
@@ -57,10 +63,7 @@ func (b *Builder) weight(key string, data []float32, shape ...int) *G.Node {
 	return b.value(key, tensor.New(tensor.WithShape(shape...), tensor.WithBacking(data)))
 }
 
-func (b *Builder) apply(op interface {
-	G.Op
-	setInputs([]int)
-}, inputs ...*G.Node) *G.Node {
+func (b *Builder) apply(op planeOp, inputs ...*G.Node) *G.Node {
 	b.claim(op.String())
 	if b.err != nil {
 		return b.input
@@ -70,6 +73,7 @@ func (b *Builder) apply(op interface {
 		b.err = err
 		return b.input
 	}
+	b.ops[n], b.reads[n] = op, inputs
 	return n
 }
 
@@ -80,8 +84,9 @@ func (b *Builder) fail(format string, args ...any) {
 	}
 }
 
-// layerInputs are a layer's constant inputs and, where its rows are components, its keep vector.
-func (b *Builder) layerInputs(l Layer) []*G.Node {
+// layerInputs are a layer's constant inputs, the factors of Winograd products among them if wants, and its keep vector
+// where its rows are components.
+func (b *Builder) layerInputs(l Layer, wino bool) []*G.Node {
 	scale, shift := l.Scale, l.Shift
 	if scale == nil {
 		scale = filled(l.Out, 1)
@@ -90,6 +95,9 @@ func (b *Builder) layerInputs(l Layer) []*G.Node {
 		shift = make([]float32, l.Out)
 	}
 	in := []*G.Node{b.weight(l.Key, l.Weight, l.Out, l.In*l.Kernel*l.Kernel), b.weight(l.Key+"/scale", scale, l.Out), b.weight(l.Key+"/shift", shift, l.Out)}
+	if wino {
+		in = append(in, b.value(l.Key+"/winograd", tensor.New(tensor.WithShape(kernel.WinogradProducts, l.Out, l.In), tensor.WithBacking(l.winogradFactors()))))
+	}
 	if b.masked[l.Key] {
 		keep := filled(l.Out, 1)
 		b.keeps[l.Key] = keep
@@ -148,20 +156,28 @@ func (b *Builder) outPlane(x *Map, l Layer, pad int) Plane {
 
 // Stem applies a network's first convolution and ReLU, then with pool a 3x3 max pooling of stride 2.
 func (b *Builder) Stem(x *Map, l Layer, pool bool, pad int) *Map {
-	v, node := b.read(x, l)
 	conv := b.outPlane(x, l, pad)
 	out := conv
 	if pool {
 		conv.Pad = 1
 		out.H, out.W = (conv.H+1)/2, (conv.W+1)/2
 	}
-	c := newConv(b.set, l, v, conv, ReLU, nil, b.masked[l.Key])
-	n := b.apply(newStem(c, pool, out, b.batch), append([]*G.Node{node}, b.layerInputs(l)...)...)
-	return &Map{Plane: out, node: n}
+	return b.stem(x, l, ReLU, pool, conv, out)
+}
+
+func (b *Builder) stem(x *Map, l Layer, act Activation, pool bool, conv, out Plane) *Map {
+	v, node := b.read(x, l)
+	c := newConv(b.set, l, v, conv, act, nil, b.masked[l.Key])
+	n := b.apply(newStem(c, pool, out, b.batch), append([]*G.Node{node}, b.layerInputs(l, false)...)...)
+	return &Map{Plane: out, node: n, holds: c.makes}
 }
 
 // Conv applies a convolution or, on a map of height 1, a linear layer. The result has a border of pad.
 func (b *Builder) Conv(x *Map, l Layer, act Activation, pad int) *Map {
+	if x.frozen {
+		out := b.outPlane(x, l, pad)
+		return b.stem(x, l, act, false, out, out)
+	}
 	return b.conv(x, l, act, pad, nil)
 }
 
@@ -183,11 +199,16 @@ func (b *Builder) ConvAddSubsampled(x *Map, l Layer, act Activation, pad int, sk
 func (b *Builder) conv(x *Map, l Layer, act Activation, pad int, res *residual) *Map {
 	v, node := b.read(x, l)
 	out := b.outPlane(x, l, pad)
-	inputs := append([]*G.Node{node}, b.layerInputs(l)...)
+	c := newConv(b.set, l, v, out, act, res, b.masked[l.Key])
+	c.reads = x.holds
+	if winogradFits(l) && b.err == nil {
+		c.wino = newWinograd(b.set, l, v, x.Plane, out, res, &b.work)
+	}
+	inputs := append([]*G.Node{node}, b.layerInputs(l, c.wino != nil)...)
 	if res != nil {
 		inputs = append(inputs, res.node)
 	}
-	return &Map{Plane: out, node: b.apply(newConv(b.set, l, v, out, act, res, b.masked[l.Key]), inputs...)}
+	return &Map{Plane: out, node: b.apply(c, inputs...), holds: c.makes}
 }
 
 // AveragePool averages the map over side x side windows that cover it.

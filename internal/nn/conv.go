@@ -17,10 +17,14 @@ type Layer struct {
 	Kernel  int // side; 1 for linear layers
 	Stride  int // 1 or 2
 	Pad     int
+	Derived *Derived // forms of Weight that workers share; nil: made anew for each graph
 }
 
 // outSize is the number of output positions along an axis of n.
 func (l Layer) outSize(n int) int { return (n+2*l.Pad-l.Kernel)/l.Stride + 1 }
+
+// taps is the number of weights of one row.
+func (l Layer) taps() int { return l.In * l.Kernel * l.Kernel }
 
 // Activation is what follows the shift and the residual.
 type Activation int
@@ -32,17 +36,23 @@ const (
 )
 
 // conv computes act(keep·scale·(W * x) + shift + residual) without storing an im2col matrix: the kernels reach every
-// tap of every input channel through offsets into the padded plane.
+// tap of every input channel through offsets into the padded plane. Ablated rows get their shift (and the residual)
+// alone, and input channels that hold one value everywhere are left out of the sum.
 type conv struct {
 	base
-	product
+	direct product
 	blocker
-	layer   Layer
-	act     Activation
-	plane   Plane
-	masked  bool
-	res     *residual
-	classes [4][]int32 // output channels by (ablated, with residual); reused
+	layer  Layer
+	act    Activation
+	plane  Plane
+	masked bool
+	res    *residual
+	reads  *constants // of the input; nil where it can have none
+	makes  *constants // of the output
+	wino   *winograd  // nil: every row is computed directly
+	rows   []int32    // 0, 1, …, Out-1
+	shift  []float32  // the layer's shift with the constant inputs folded in
+	chosen [4][]int32 // output channels by (ablated, with residual)
 }
 
 // residual says where output channel c finds what is added to it: channel c-shift of a map, if there is one.
@@ -54,6 +64,9 @@ type residual struct {
 	c      int // channels of the map
 	flat   bool
 }
+
+// covers says whether output channel r has a residual.
+func (r *residual) covers(c int) bool { return r != nil && c >= r.shift && c < r.shift+r.c }
 
 // view is how a convolution reads its input.
 type view struct {
@@ -70,7 +83,7 @@ func directView(in Plane, l Layer) view {
 }
 
 func newConv(set *kernel.Set, l Layer, v view, out Plane, act Activation, res *residual, masked bool) *conv {
-	steps := make([]kernel.Offset, 0, l.In*l.Kernel*l.Kernel)
+	steps := make([]kernel.Offset, 0, l.taps())
 	for c := range l.In {
 		for ky := range l.Kernel {
 			for kx := range l.Kernel {
@@ -78,8 +91,12 @@ func newConv(set *kernel.Set, l Layer, v view, out Plane, act Activation, res *r
 			}
 		}
 	}
-	c := &conv{base: newBase(l.Key+"/op", out.C, out.Stride()), layer: l, act: act, plane: out, masked: masked, res: res}
-	c.product = newProduct(set, steps, convSpans(set, v, out, res), l.In*min(l.Kernel, 3)*set.MaxVecs*set.Lanes*4)
+	c := &conv{base: newPlaneBase(l.Key+"/op", out), layer: l, act: act, plane: out, masked: masked, res: res,
+		makes: newConstants(out.C), shift: make([]float32, l.Out)}
+	for r := range l.Out {
+		c.rows = append(c.rows, int32(r))
+	}
+	c.direct = newProduct(set, steps, convSpans(set, v, out, res), l.In*min(l.Kernel, 3)*set.MaxVecs*set.Lanes*4)
 	c.blocker.maxRows = set.MaxRows
 	return c
 }
@@ -101,65 +118,136 @@ func convSpans(set *kernel.Set, v view, out Plane, res *residual) spans {
 	return s
 }
 
-// Do takes input, weight, scale, shift, then keep where the layer is a component group, then the residual's map.
-func (c *conv) Do(in ...G.Value) (G.Value, error) {
+// layerArgs are a layer's inputs in the graph, in the order of Builder.layerInputs, with the residual's map last.
+type layerArgs struct {
+	x, w, scale, shift []float32
+	derived, keep, res []float32 // nil where the op has none
+}
+
+func (c *conv) args(in []G.Value) layerArgs {
+	a := layerArgs{x: floats(in[0]), w: floats(in[1]), scale: floats(in[2]), shift: floats(in[3])}
 	rest := in[4:]
-	var keep, res []float32
-	if c.masked {
-		keep, rest = floats(rest[0]), rest[1:]
+	take := func(there bool) (v []float32) {
+		if there {
+			v, rest = floats(rest[0]), rest[1:]
+		}
+		return v
 	}
-	if c.res != nil {
-		res = floats(rest[0])
-	}
-	c.plan(keep, floats(in[2]), floats(in[3]))
-	c.product.run(floats(in[1]), floats(in[0]), c.buf, res, c.blocks, c.act == ReLU)
-	if c.act == GELU {
-		c.gelu()
-	}
+	a.derived = take(c.wino != nil)
+	a.keep = take(c.masked)
+	a.res = take(c.res != nil)
+	return a
+}
+
+// Do takes input, weight, scale, shift; then the derived weights if there are any, keep where the layer is a component
+// group, and the residual's map.
+func (c *conv) Do(in ...G.Value) (G.Value, error) {
+	a := c.args(in)
+	c.choose(a, c.rows)
+	c.noteConstants(a)
+	c.compute(a, c.buf)
 	return c.out, nil
 }
 
-// plan sorts the output channels into blocks: kept ones with the whole reduction, ablated ones with an empty one.
-func (c *conv) plan(keep, scale, shift []float32) {
-	for i := range c.classes {
-		c.classes[i] = c.classes[i][:0]
+// compute writes the chosen rows to dst.
+func (c *conv) compute(a layerArgs, dst []float32) {
+	shift := c.foldConstants(a)
+	c.blocks = c.blocks[:0]
+	if c.wino == nil {
+		c.plan(a, shift, 0)
 	}
-	for r := range c.layer.Out {
+	c.plan(a, shift, 1)
+	c.direct.run(operands{a: a.w, b: a.x, out: dst, res: a.res, relu: c.act == ReLU}, c.blocks)
+	if c.wino != nil {
+		c.wino.run(c, a, shift, dst)
+	}
+	if c.act == GELU {
+		c.gelu(dst)
+	}
+}
+
+// choose sorts rows by what has to be done for them.
+func (c *conv) choose(a layerArgs, rows []int32) {
+	for i := range c.chosen {
+		c.chosen[i] = c.chosen[i][:0]
+	}
+	for _, r := range rows {
 		class := 0
-		if keep != nil && keep[r] == 0 {
+		if a.keep != nil && a.keep[r] == 0 {
 			class = 1
 		}
-		if c.res != nil && r >= c.res.shift && r < c.res.shift+c.res.c {
+		if c.res.covers(int(r)) {
 			class += 2
 		}
-		c.classes[class] = append(c.classes[class], int32(r))
+		c.chosen[class] = append(c.chosen[class], r)
 	}
-	c.blocks = c.blocks[:0]
-	size, stride := int32(c.layer.In*c.layer.Kernel*c.layer.Kernel), int32(c.plane.Stride())
-	for class, rows := range c.classes {
-		steps := c.steps
-		if class&1 == 1 {
-			steps = nil
+}
+
+// noteConstants tells readers which output channels hold one value.
+func (c *conv) noteConstants(a layerArgs) {
+	c.makes.clear()
+	for _, r := range c.chosen[1] {
+		c.makes.set(int(r), c.act.of(a.shift[r]))
+	}
+}
+
+// foldConstants returns the shift with what constant input channels add to it, where no border makes that depend on the position.
+func (c *conv) foldConstants(a layerArgs) []float32 {
+	if c.reads.few() || c.layer.Kernel > 1 {
+		c.direct.live = c.direct.steps
+		return a.shift
+	}
+	c.direct.live = c.direct.live[:0:0]
+	for i, s := range c.direct.steps {
+		if !c.reads.is[i] {
+			c.direct.live = append(c.direct.live, s)
 		}
-		c.add(len(rows), steps, class&2 != 0, func(b *block, i, n int) {
+	}
+	copy(c.shift, a.shift)
+	for r, s := range a.scale {
+		if a.keep != nil {
+			s *= a.keep[r]
+		}
+		if s != 0 {
+			c.shift[r] += s * c.reads.dot(a.w[r*c.layer.In:])
+		}
+	}
+	return c.shift
+}
+
+// plan appends blocks for the chosen rows: of the kept ones (class 0) or the ablated ones (class 1).
+func (c *conv) plan(a layerArgs, shift []float32, class int) {
+	size, stride := int32(c.layer.taps()), int32(c.plane.Stride())
+	for with := range 2 {
+		rows := c.chosen[class+2*with]
+		c.add(len(rows), block{empty: class == 1, residual: with == 1}, func(b *block, i, n int) {
 			r := rows[n]
 			b.a[i], b.out[i] = r*size, r*stride
-			if c.res != nil {
-				b.res[i] = (r - int32(c.res.shift)) * int32(c.res.stride)
+			if b.residual {
+				b.res[i] = c.resRow(r)
 			}
-			b.scale[i], b.shift[i] = scale[r], shift[r]
-			if keep != nil {
-				b.scale[i] *= keep[r]
-			}
+			b.scale[i], b.shift[i] = c.rowScale(a, r), shift[r]
 		})
 	}
 }
 
-// gelu applies the activation to every channel in place; the zeros of the border stay zero.
-func (c *conv) gelu() {
-	n := (c.plane.H + 2*c.plane.Pad) * c.plane.RowLen()
-	for r := range c.layer.Out {
-		x := c.buf[r*c.plane.Stride():]
-		c.set.GELU(&kernel.Columns{X: x, Y: x, Rows: 1, Cols: n})
+// resRow is where the residual's channel for output channel r starts.
+func (c *conv) resRow(r int32) int32 { return (r - int32(c.res.shift)) * int32(c.res.stride) }
+
+func (c *conv) rowScale(a layerArgs, r int32) float32 {
+	if a.keep == nil {
+		return a.scale[r]
+	}
+	return a.scale[r] * a.keep[r]
+}
+
+// gelu applies the activation to the chosen channels in place; the zeros of the border stay zero.
+func (c *conv) gelu(dst []float32) {
+	n := c.plane.extent(c.plane.H) * c.plane.RowLen()
+	for _, rows := range c.chosen {
+		for _, r := range rows {
+			x := dst[int(r)*c.plane.Stride():]
+			c.direct.set.GELU(&kernel.Columns{X: x, Y: x, Rows: 1, Cols: n})
+		}
 	}
 }

@@ -12,14 +12,14 @@ type pool struct {
 
 func newPool(id string, in Plane, side int) (*pool, Plane) {
 	out := Plane{C: in.C * side * side, H: 1, W: 1, G: in.G}
-	return &pool{base: newBase(id, out.C, out.Stride()), in: in, side: side}, out
+	return &pool{base: newPlaneBase(id, out), in: in, side: side}, out
 }
 
 func (p *pool) Do(in ...G.Value) (G.Value, error) {
 	x, g := floats(in[0]), p.in.G
 	h, w := p.in.H/p.side, p.in.W/p.side
 	inv := 1 / float32(h*w)
-	stride := p.out.Shape()[1]
+	stride := p.shape[1]
 	for c := range p.in.C {
 		for k := range p.side * p.side {
 			sum := p.buf[(c*p.side*p.side+k)*stride:][:g]
@@ -47,7 +47,7 @@ type logits struct {
 }
 
 func newLogits(in Plane) *logits {
-	return &logits{base: newBase("logits", in.W*in.G, in.C), in: in}
+	return &logits{base: newBase("logits", "logits", in.W*in.G, in.C), in: in}
 }
 
 func (l *logits) Do(in ...G.Value) (G.Value, error) {

@@ -14,6 +14,9 @@ type frozen struct {
 	seen  uint64
 }
 
+// keeps says that the op's output must survive from run to run.
+func (f *frozen) keeps() bool { return f.batch != nil }
+
 // stale says, once per load, that the op must compute again. An op without a batch is always stale.
 func (f *frozen) stale() bool {
 	if f.batch == nil {
@@ -32,7 +35,7 @@ type pack struct {
 }
 
 func newPack(p Plane, batch *Batch) *pack {
-	return &pack{base: newBase("images/plane", p.C, p.Stride()), frozen: frozen{batch: batch}, plane: p}
+	return &pack{base: newPlaneBase("images/plane", p), frozen: frozen{batch: batch}, plane: p}
 }
 
 func (p *pack) Do(in ...G.Value) (G.Value, error) {
@@ -88,7 +91,7 @@ type split struct {
 }
 
 func newSplit(id string, p phases, batch *Batch) *split {
-	return &split{base: newBase(id+"/phases", p.src.C, p.stride()), frozen: frozen{batch: batch}, p: p}
+	return &split{base: newBase(id+"/phases", p, p.src.C, p.stride()), frozen: frozen{batch: batch}, p: p}
 }
 
 func (s *split) Do(in ...G.Value) (G.Value, error) {

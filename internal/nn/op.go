@@ -14,15 +14,29 @@ import (
 type base struct {
 	id     string // unique in the graph: gorgonia merges nodes whose ops hash alike
 	inDims []int  // number of dimensions of each input
+	layout any    // what ops that share memory must agree in
+	shape  tensor.Shape
 	out    *tensor.Dense
-	buf    []float32 // the memory of out
+	buf    []float32 // the memory of out, from bind on
 }
 
-// newBase allocates the op's output of the given shape.
-func newBase(id string, shape ...int) base {
-	n := tensor.Shape(shape).TotalSize()
-	buf := buffer(n)
-	return base{id: id, buf: buf, out: tensor.New(tensor.WithShape(shape...), tensor.WithBacking(buf))}
+// newBase describes an op whose output has the given layout and shape; bind gives it the memory.
+func newBase(id string, layout any, shape ...int) base {
+	return base{id: id, layout: layout, shape: shape}
+}
+
+// newPlaneBase describes an op that writes a plane.
+func newPlaneBase(id string, p Plane) base { return newBase(id, p, p.C, p.Stride()) }
+
+func (b *base) form() any         { return b.layout }
+func (b *base) memory() []float32 { return b.buf }
+
+// size is the number of elements of the output.
+func (b *base) size() int { return b.shape.TotalSize() }
+
+// bind makes buf the memory of the output.
+func (b *base) bind(buf []float32) {
+	b.buf, b.out = buf, tensor.New(tensor.WithShape(b.shape...), tensor.WithBacking(buf))
 }
 
 func (b *base) Arity() int { return len(b.inDims) }
@@ -32,12 +46,12 @@ func (b *base) Type() hm.Type {
 	for _, d := range b.inDims {
 		ts = append(ts, tensorType(d))
 	}
-	return hm.NewFnType(append(ts, tensorType(b.out.Dims()))...)
+	return hm.NewFnType(append(ts, tensorType(b.shape.Dims()))...)
 }
 
 func tensorType(dims int) hm.Type { return G.TensorType{Dims: dims, Of: G.Float32} }
 
-func (b *base) InferShape(...G.DimSizer) (tensor.Shape, error) { return b.out.Shape().Clone(), nil }
+func (b *base) InferShape(...G.DimSizer) (tensor.Shape, error) { return b.shape.Clone(), nil }
 func (b *base) ReturnsPtr() bool                               { return true }
 func (b *base) CallsExtern() bool                              { return false }
 func (b *base) OverwritesInput() int                           { return -1 }
@@ -50,11 +64,18 @@ func (b *base) Hashcode() uint32 {
 	return h.Sum32()
 }
 
-// apply adds op to the graph of its inputs and names the result after the op.
-func apply(op interface {
+// planeOp is an op of this package.
+type planeOp interface {
 	G.Op
 	setInputs([]int)
-}, inputs ...*G.Node) (*G.Node, error) {
+	size() int
+	form() any
+	bind(buf []float32)
+	memory() []float32
+}
+
+// apply adds op to the graph of its inputs and names the result after the op.
+func apply(op planeOp, inputs ...*G.Node) (*G.Node, error) {
 	var dims []int
 	for _, in := range inputs {
 		dims = append(dims, in.Dims())

@@ -3,7 +3,8 @@ package nn
 import "coar/internal/kernel"
 
 // Plane is the layout of an activation in memory: C channels of (H+2·Pad)·(W+2·Pad) positions with G examples each,
-// the examples innermost. Channels start Stride elements apart. The border of width Pad is zero and never written.
+// the examples innermost. Channels start Stride elements apart. The border of width Pad is zero and never written; at the
+// right and below it is wider where H and W are no multiples of a Winograd tile, so that tiles can be read whole.
 type Plane struct {
 	C, H, W int
 	G       int // examples interleaved at each position
@@ -11,11 +12,22 @@ type Plane struct {
 }
 
 // RowLen is the number of elements from one map row to the next.
-func (p Plane) RowLen() int { return (p.W + 2*p.Pad) * p.G }
+func (p Plane) RowLen() int { return p.extent(p.W) * p.G }
+
+// extent is the number of positions along an axis of n, border included.
+func (p Plane) extent(n int) int {
+	if p.Pad == 0 {
+		return n
+	}
+	return tilesOf(n)*kernel.WinogradTile + 2*p.Pad
+}
+
+// tilesOf is the number of Winograd tiles along an axis of n.
+func tilesOf(n int) int { return (n + kernel.WinogradTile - 1) / kernel.WinogradTile }
 
 // Stride is the number of elements from one channel to the next: whole cache lines, an odd number of them, so that
 // equal positions of many channels do not fall into the same few cache sets.
-func (p Plane) Stride() int { return oddLines((p.H + 2*p.Pad) * p.RowLen()) }
+func (p Plane) Stride() int { return oddLines(p.extent(p.H) * p.RowLen()) }
 
 // At is the element of channel 0, row y, column x, first example.
 func (p Plane) At(y, x int) int { return (y+p.Pad)*p.RowLen() + (x+p.Pad)*p.G }

@@ -26,6 +26,9 @@ func (b *Builder) Compile(last *Map) (*Program, error) {
 	if err := distinct(b.graph); err != nil {
 		return nil, err
 	}
+	if err := b.allocate(); err != nil {
+		return nil, err
+	}
 	p := &Program{size: b.size, images: b.images.Data().([]float32), batch: b.batch, keeps: b.keeps, classes: last.C}
 	G.Read(out, &p.logits)
 	p.vm = G.NewTapeMachine(b.graph)

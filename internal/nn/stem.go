@@ -6,44 +6,49 @@ import (
 	G "gorgonia.org/gorgonia"
 )
 
-// stem is a network's first convolution, with the max pooling that may follow it. Its input never changes between rows,
-// so its unablated output is computed once per load of examples; a row then costs the channels whose keep changed.
+// stem is a layer whose input never changes between rows (a network's first convolution, the first projection of a
+// transformer), with the max pooling that may follow it. Its unablated output is computed once per load of examples; a
+// row then costs the channels whose keep changed.
 type stem struct {
-	conv // writes to full
+	conv // plans and computes the layer
 	frozen
-	pool  bool
-	full  []float32 // output of the convolution, before pooling
-	plane Plane     // of the op's output
-	cache []float32 // the op's output with everything kept
-	state []float32 // the keep value that each output channel was last written with
-	row   []float32 // scratch of the pooling
+	pool    bool
+	full    []float32 // output of the layer before pooling, where there is pooling
+	plane   Plane     // of the op's output
+	cache   []float32 // the op's output with everything kept
+	state   []float32 // the keep value that each output channel was last written with
+	changed []int32
+	row     []float32 // scratch of the pooling
 }
 
-// newStem wraps the convolution c (ReLU follows it). With pool, a 3x3 max pooling of stride 2 and padding 1 ends it.
+// newStem wraps the layer c. With pool, c ends in ReLU and a 3x3 max pooling of stride 2 and padding 1 follows.
 func newStem(c *conv, pool bool, out Plane, batch *Batch) *stem {
 	s := &stem{conv: *c, frozen: frozen{batch: batch}, pool: pool, plane: out, state: make([]float32, out.C)}
-	s.base = newBase(c.layer.Key+"/stem", out.C, out.Stride())
-	s.full, s.cache = c.buf, buffer(out.Len())
-	s.row = make([]float32, c.plane.RowLen())
+	s.base = newPlaneBase(c.layer.Key+"/stem", out)
+	if pool {
+		s.full = buffer(c.plane.Len())
+		s.row = make([]float32, c.plane.RowLen())
+	}
+	s.cache = buffer(out.Len())
 	return s
 }
 
+// Do takes what conv takes.
 func (s *stem) Do(in ...G.Value) (G.Value, error) {
-	x, w, scale, shift := floats(in[0]), floats(in[1]), floats(in[2]), floats(in[3])
+	a := s.args(in)
 	if s.stale() {
-		s.compute(x, w, nil, scale, shift, 0, s.layer.Out, s.cache)
+		intact := a
+		intact.keep = nil
+		s.write(intact, s.rows, s.cache)
 		for c := range s.state {
 			s.state[c] = float32(math.NaN())
 		}
 	}
-	var keep []float32
-	if s.masked {
-		keep = floats(in[4])
-	}
+	s.changed = s.changed[:0]
 	for c := range s.state {
 		k := float32(1)
-		if keep != nil {
-			k = keep[c]
+		if a.keep != nil {
+			k = a.keep[c]
 		}
 		if s.state[c] == k {
 			continue
@@ -52,44 +57,35 @@ func (s *stem) Do(in ...G.Value) (G.Value, error) {
 		if k == 1 {
 			copy(s.channel(s.buf, c), s.channel(s.cache, c))
 		} else {
-			s.compute(x, w, keep, scale, shift, c, c+1, s.buf)
+			s.changed = append(s.changed, int32(c))
 		}
 	}
+	s.write(a, s.changed, s.buf)
+	s.noteAblated(a)
 	return s.out, nil
+}
+
+// noteAblated tells readers which output channels hold one value. The maximum of equal values is that value.
+func (s *stem) noteAblated(a layerArgs) {
+	s.choose(a, s.rows)
+	s.noteConstants(a)
 }
 
 func (s *stem) channel(buf []float32, c int) []float32 {
 	return buf[c*s.plane.Stride():][:s.plane.Stride()]
 }
 
-// compute writes channels [from,to) of the op's output into dst.
-func (s *stem) compute(x, w, keep, scale, shift []float32, from, to int, dst []float32) {
-	s.plan(keep, scale, shift)
-	if to-from < s.layer.Out {
-		s.only(from, keep, scale, shift)
-	}
-	conv := s.full
+// write computes the given channels of the op's output into dst.
+func (s *stem) write(a layerArgs, channels []int32, dst []float32) {
+	s.choose(a, channels)
 	if !s.pool {
-		conv = dst
+		s.compute(a, dst)
+		return
 	}
-	s.product.run(w, x, conv, nil, s.blocks, true)
-	if s.pool {
-		for c := from; c < to; c++ {
-			s.maxPool(s.full[c*s.conv.plane.Stride():], s.channel(dst, c))
-		}
+	s.compute(a, s.full)
+	for _, c := range channels {
+		s.maxPool(s.full[int(c)*s.conv.plane.Stride():], s.channel(dst, int(c)))
 	}
-}
-
-// only plans a single channel.
-func (s *stem) only(c int, keep, scale, shift []float32) {
-	b := block{rows: 1, steps: s.steps}
-	if keep[c] == 0 {
-		b.steps = nil
-	}
-	b.a[0] = int32(c * s.layer.In * s.layer.Kernel * s.layer.Kernel)
-	b.out[0] = int32(c * s.conv.plane.Stride())
-	b.scale[0], b.shift[0] = keep[c]*scale[c], shift[c]
-	s.blocks = append(s.blocks[:0], b)
 }
 
 // maxPool pools one channel, 3x3 with stride 2 and padding 1. The border's zeros never win: ReLU came before.

@@ -55,17 +55,19 @@ func (s *spans) group(size int) [][]visit {
 // product is a matrix product prepared for repeated runs: the tiles of its output and the steps of its reduction.
 type product struct {
 	set    *kernel.Set
-	steps  []kernel.Offset
-	groups [][]visit // one block of rows visits a group before the next block does, so that both operands stay in cache
+	steps  []kernel.Offset // the whole reduction
+	live   []kernel.Offset // the part of it that is run
+	live2  []kernel.Offset // of operands.a2
+	groups [][]visit       // one block of rows visits a group before the next block does, so that both operands stay in cache
 	tile   kernel.Tile
 }
 
 // block is a set of output rows that one tile computes together.
 type block struct {
 	rows     int
-	steps    []kernel.Offset // nil for ablated rows: their output is the shift alone
+	empty    bool // nothing is summed: the shift alone, for ablated rows
 	residual bool
-	a        [kernel.MaxRows]int32
+	a, a2    [kernel.MaxRows]int32
 	out, res [kernel.MaxRows]int32
 	scale    [kernel.MaxRows]float32
 	shift    [kernel.MaxRows]float32
@@ -74,28 +76,37 @@ type block struct {
 // newProduct chooses the grouping of spans: inBytes is the memory that one span's reduction reads.
 func newProduct(set *kernel.Set, steps []kernel.Offset, s spans, inBytes int) product {
 	const cache = 384 << 10 // a good part of a core's L2
-	return product{set: set, steps: steps, groups: s.group(max(1, cache/max(1, inBytes)))}
+	return product{set: set, steps: steps, live: steps, groups: s.group(max(1, cache/max(1, inBytes)))}
 }
 
-// run computes every block over every span: a holds the rows (weights), b the columns (the layer's input).
-func (p *product) run(a, b, out, res []float32, blocks []block, relu bool) {
+// operands are the memory of a product: a and a2 hold the rows (weights), b the columns (the layer's input).
+type operands struct {
+	a, a2, b, out, res []float32
+	relu               bool
+}
+
+// run computes every block over every span.
+func (p *product) run(o operands, blocks []block) {
 	t := &p.tile
-	t.A, t.B, t.Out, t.BStep = a, b, out, p.set.Lanes
+	t.A, t.A2, t.B, t.Out, t.BStep = o.a, o.a2, o.b, o.out, p.set.Lanes
 	t.ReLU = 0
-	if relu {
+	if o.relu {
 		t.ReLU = 1
 	}
 	for _, group := range p.groups {
 		for i := range blocks {
 			bl := &blocks[i]
-			t.K, t.ARow, t.OutRow, t.ResRow, t.Scale, t.Shift = bl.steps, bl.a, bl.out, bl.res, bl.scale, bl.shift
-			t.Res = nil
-			if bl.residual {
-				t.Res = res
+			t.ARow, t.A2Row, t.OutRow, t.ResRow, t.Scale, t.Shift = bl.a, bl.a2, bl.out, bl.res, bl.scale, bl.shift
+			t.K, t.K2, t.Res = p.live, p.live2, nil
+			if bl.empty {
+				t.K, t.K2 = nil, nil
 			}
-			for _, r := range group {
-				t.Spans = r.spans
-				p.set.Tile(t, bl.rows, r.vecs)
+			if bl.residual {
+				t.Res = o.res
+			}
+			for _, v := range group {
+				t.Spans = v.spans
+				p.set.Tile(t, bl.rows, v.vecs)
 			}
 		}
 	}
@@ -107,16 +118,16 @@ type blocker struct {
 	blocks  []block
 }
 
-// add appends the rows 0..n-1 as blocks; fill sets row r's entries in slot i of a block.
-func (b *blocker) add(n int, steps []kernel.Offset, residual bool, fill func(bl *block, i, r int)) {
+// add appends the rows 0..n-1 as blocks like the given one; fill sets row r's entries in slot i of a block.
+func (b *blocker) add(n int, like block, fill func(bl *block, i, r int)) {
 	count := (n + b.maxRows - 1) / b.maxRows
 	for r := 0; r < n; count-- {
-		rows := (n - r + count - 1) / count
-		b.blocks = append(b.blocks, block{rows: rows, steps: steps, residual: residual})
+		like.rows = (n - r + count - 1) / count
+		b.blocks = append(b.blocks, like)
 		bl := &b.blocks[len(b.blocks)-1]
-		for i := range rows {
+		for i := range like.rows {
 			fill(bl, i, r+i)
 		}
-		r += rows
+		r += like.rows
 	}
 }

@@ -27,7 +27,7 @@ func newEmbed(set *kernel.Set, key string, images Plane, side, dim, batchSize in
 	e := &embed{frozen: frozen{batch: batch}, images: images, side: side}
 	t := e.tokens()
 	e.out = Plane{C: dim, H: 1, W: batchSize * t, G: 1}
-	e.base = newBase(key, dim, e.out.Stride())
+	e.base = newPlaneBase(key, e.out)
 	depth := images.C * side * side
 	e.colStep = oddLines(batchSize * (t - 1))
 	e.columns = buffer(depth * e.colStep)
@@ -54,11 +54,11 @@ func (e *embed) Do(in ...G.Value) (G.Value, error) {
 	t := int32(e.tokens())
 	dim, stride, depth := e.out.C, int32(e.out.Stride()), int32(len(e.steps))
 	e.blocks = e.blocks[:0]
-	e.add(dim, e.steps, true, func(b *block, i, r int) {
+	e.add(dim, block{residual: true}, func(b *block, i, r int) {
 		b.a[i], b.out[i], b.res[i] = int32(r)*depth, int32(r)*stride, int32(r)*t
 		b.scale[i], b.shift[i] = 1, bias[r]
 	})
-	e.product.run(w, e.columns, e.buf, pos, e.blocks, false)
+	e.product.run(operands{a: w, b: e.columns, out: e.buf, res: pos}, e.blocks)
 	for d := range dim {
 		for n := 0; n < e.out.W; n += int(t) {
 			e.buf[d*int(stride)+n] = class[d] + pos[d*int(t)]
@@ -95,7 +95,7 @@ type layerNorm struct {
 }
 
 func newLayerNorm(set *kernel.Set, key string, in Plane, eps float32, batch *Batch) *layerNorm {
-	l := &layerNorm{base: newBase(key, in.C, in.Stride()), frozen: frozen{batch: batch}, set: set, in: in}
+	l := &layerNorm{base: newPlaneBase(key, in), frozen: frozen{batch: batch}, set: set, in: in}
 	l.args = kernel.Columns{Rows: in.C, Cols: in.W * in.G, XStride: in.Stride(), YStride: in.Stride(), Eps: eps, InvRows: 1 / float32(in.C)}
 	return l
 }
@@ -119,7 +119,7 @@ type classToken struct {
 
 func newClassToken(id string, in Plane, tokens int) *classToken {
 	out := Plane{C: in.C, H: 1, W: in.W / tokens, G: 1}
-	return &classToken{base: newBase(id, out.C, out.Stride()), in: in, tokens: tokens, out: out}
+	return &classToken{base: newPlaneBase(id, out), in: in, tokens: tokens, out: out}
 }
 
 func (c *classToken) Do(in ...G.Value) (G.Value, error) {

@@ -55,3 +55,34 @@ type Columns struct {
 	Eps              float32
 	InvRows          float32 // 1/Rows
 }
+
+// Winograd describes one channel's part in the transforms of F(4x4, 3x3): a convolution of 3x3 at stride 1 computes each
+// tile of 4x4 outputs from 6x6 inputs through 36 products instead of 144. A vector holds equal positions of tiles (or of
+// examples) that lie XStep elements apart; N vectors are transformed.
+//
+//	input:   Y[(6i+j)·Plane+n·YStep] = Bᵀ d B,  d[i][j] = X[i·XRow+XCol[j]+n·XStep]
+//	output:  Y[i·YRow+YCol[j]+n·YStep] = relu?( Scale·(Aᵀ m A)[i][j] + Shift + Res[i·ResRow+ResCol[j]+n·ResStep] )
+//	         m[i][j] = X[(6i+j)·Plane+n·XStep], for i < Rows and j < Cols
+//
+// Positions count float32 elements; everything is read and written in whole vectors.
+type Winograd struct {
+	X, Y                  []float32
+	Res                   []float32 // output transform only; empty: no residual
+	Scratch               []float32 // 36 vectors, overwritten
+	N                     int
+	Plane                 int
+	XRow, YRow, ResRow    int
+	XStep, YStep, ResStep int
+	Rows, Cols            int
+	ReLU                  int // 1: clamp at zero
+	XCol                  [6]int32
+	YCol, ResCol          [4]int32
+	Scale, Shift          float32
+}
+
+// The interpolation points of F(4x4, 3x3) are 0, ±PointA, ±PointB and ∞. PointA·PointB is 1, and values near 1 keep the
+// rounding errors of the transforms small.
+const (
+	PointA = 1 / PointB
+	PointB = 1.41421356237309504880168872420969807856967187537694
+)

@@ -53,7 +53,7 @@ func imm(n int) operand.Constant { return operand.Imm(uint64(n)) }
 func main() {
 	Package("coar/internal/kernel/abi")
 	ConstraintExpr("amd64")
-	tables := emitTables()
+	tables, points := emitTables(), emitPoints()
 	for _, s := range []isa{avx512, avx2} {
 		for rows := 1; rows <= s.maxRows; rows++ {
 			for vecs := 1; vecs <= s.maxVecs; vecs++ {
@@ -63,6 +63,8 @@ func main() {
 		emitSoftmax(s, tables)
 		emitLayerNorm(s)
 		emitGELU(s, tables)
+		emitWinogradInput(s, points)
+		emitWinogradOutput(s, points)
 	}
 	Generate()
 }

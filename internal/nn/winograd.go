@@ -1,0 +1,234 @@
+package nn
+
+import (
+	"sync"
+
+	"coar/internal/kernel"
+)
+
+// winogradMinChannels is the number of input channels from which F(4x4, 3x3) beats the direct computation.
+const winogradMinChannels = 16
+
+// winogradFits says whether a layer is computed by F(4x4, 3x3). It depends on the layer alone, never on the batch:
+// the two ways round differently.
+func winogradFits(l Layer) bool {
+	return l.Kernel == 3 && l.Stride == 1 && l.Pad == 1 && l.In >= winogradMinChannels
+}
+
+// Derived holds forms of a layer's weight that are computed once and shared by all graphs.
+type Derived struct {
+	once    sync.Once
+	factors []float32
+}
+
+// winogradFactors returns the transformed filters [36, out, in].
+func (l Layer) winogradFactors() []float32 {
+	d := l.Derived
+	if d == nil {
+		d = &Derived{}
+	}
+	d.once.Do(func() {
+		d.factors = make([]float32, kernel.WinogradProducts*l.Out*l.In)
+		var u [kernel.WinogradProducts]float32
+		for i := range l.Out * l.In {
+			kernel.WinogradFilter(l.Weight[9*i:9*i+9], &u)
+			for k, v := range u {
+				d.factors[k*l.Out*l.In+i] = v
+			}
+		}
+	})
+	return d.factors
+}
+
+// winograd computes the kept rows of a 3x3 convolution at stride 1 by F(4x4, 3x3), a strip of tile rows at a time:
+// every live input channel is transformed, 36 matrix products run over the tiles, every kept row is transformed back.
+//
+// Constant input channels are replaced by one channel that is 1 inside the border, times the sum of their filters.
+type winograd struct {
+	set     *kernel.Set
+	layer   Layer
+	in      view
+	out     Plane
+	res     *residual
+	strip   int // tile rows in a strip
+	ld      int // elements from one channel of the work space to the next
+	ones    []float32
+	work    *workspace
+	gang    gang
+	full    product // of a strip
+	rest    product // of the last strip, if it has fewer tile rows
+	sums    []float32
+	kernelW kernel.Winograd
+	blocker
+	live []kernel.Offset
+	kept []int32
+}
+
+// workspace is memory that the ops of one graph use one after the other.
+type workspace struct{ v, m, rows, scratch []float32 }
+
+func grow(buf *[]float32, n int) {
+	if len(*buf) < n {
+		*buf = buffer(n)
+	}
+}
+
+// stripLanes is the width that a strip should have: enough columns to amortise reading the factors, few enough that
+// the transformed channels stay in the cache.
+const stripLanes = 128
+
+func newWinograd(set *kernel.Set, l Layer, in view, x, out Plane, res *residual, work *workspace) *winograd {
+	w := &winograd{set: set, layer: l, in: in, out: out, res: res, work: work, gang: newGang(set, tilesOf(out.W), out.G)}
+	w.blocker.maxRows = set.MaxRows
+	across := w.gang.lanes()
+	w.strip = min(tilesOf(out.H), max(1, (stripLanes+across-1)/across))
+	w.ld = oddLines(w.strip*across + set.Lanes)
+	w.full = w.product(w.strip)
+	if r := tilesOf(out.H) % w.strip; r > 0 {
+		w.rest = w.product(r)
+	}
+	one := x
+	one.C = 1
+	w.ones = buffer(one.Len())
+	for y := range x.H {
+		row := w.ones[x.At(y, 0):][:x.W*x.G]
+		for i := range row {
+			row[i] = 1
+		}
+	}
+	w.sums = make([]float32, kernel.WinogradProducts*l.Out)
+	grow(&work.v, kernel.WinogradProducts*(l.In+1)*w.ld)
+	grow(&work.m, kernel.WinogradProducts*l.Out*w.ld)
+	grow(&work.rows, w.gang.size())
+	grow(&work.scratch, kernel.WinogradProducts*set.Lanes)
+	return w
+}
+
+// product is one of the 36 matrix products over a strip of so many tile rows.
+func (w *winograd) product(rows int) product {
+	s := spans{lanes: w.set.Lanes, maxVecs: w.set.MaxVecs}
+	s.row(0, 0, 0, rows*w.gang.lanes())
+	return newProduct(w.set, nil, s, w.layer.In*w.set.MaxVecs*w.set.Lanes*4)
+}
+
+// run writes the kept rows of c to dst.
+func (w *winograd) run(c *conv, a layerArgs, shift, dst []float32) {
+	w.kept = append(append(w.kept[:0], c.chosen[0]...), c.chosen[2]...)
+	if len(w.kept) == 0 {
+		return
+	}
+	sums := w.sumConstants(c.reads, a.w)
+	w.plan(c.reads, sums)
+	for first := 0; first < tilesOf(w.out.H); first += w.strip {
+		rows := min(w.strip, tilesOf(w.out.H)-first)
+		p := &w.full
+		if rows < w.strip {
+			p = &w.rest
+		}
+		w.transformInput(a.x, c.reads, first, rows)
+		for k := range kernel.WinogradProducts {
+			o := operands{a: a.derived[k*w.layer.Out*w.layer.In:], b: w.work.v[k*w.depth()*w.ld:], out: w.work.m[k*len(w.kept)*w.ld:]}
+			if sums {
+				o.a2 = w.sums[k*w.layer.Out:]
+			}
+			p.run(o, w.blocks)
+		}
+		for i, r := range w.kept {
+			w.transformOutput(c, a, i, int(r), shift, dst, first, rows)
+		}
+	}
+}
+
+// sumConstants makes the factors of the channel of ones; false where no constant channels are left out.
+func (w *winograd) sumConstants(reads *constants, weight []float32) bool {
+	if reads.few() {
+		return false
+	}
+	var u [kernel.WinogradProducts]float32
+	for _, r := range w.kept {
+		var g [9]float32
+		for _, c := range reads.list {
+			v := reads.value[c]
+			for t, f := range weight[(int(r)*w.layer.In+c)*9:][:9] {
+				g[t] += v * f
+			}
+		}
+		kernel.WinogradFilter(g[:], &u)
+		for k, v := range u {
+			w.sums[k*w.layer.Out+int(r)] = v
+		}
+	}
+	return true
+}
+
+// depth is the number of transformed channels, that of ones included.
+func (w *winograd) depth() int { return w.layer.In + 1 }
+
+// plan prepares the matrix products: the live channels are the steps, the kept rows the blocks.
+func (w *winograd) plan(reads *constants, sums bool) {
+	w.live = w.live[:0]
+	for c := range w.layer.In {
+		if !sums || !reads.is[c] {
+			w.live = append(w.live, kernel.Offset{A: int32(c), B: int32(c * w.ld)})
+		}
+	}
+	var ones []kernel.Offset
+	if sums {
+		ones = []kernel.Offset{{B: int32(w.layer.In * w.ld)}}
+	}
+	for _, p := range []*product{&w.full, &w.rest} {
+		p.live, p.live2 = w.live, ones
+	}
+	w.blocks = w.blocks[:0]
+	w.add(len(w.kept), block{}, func(b *block, i, n int) {
+		r := w.kept[n]
+		b.a[i], b.a2[i], b.out[i], b.scale[i] = r*int32(w.layer.In), r, int32(n*w.ld), 1
+	})
+}
+
+// transformInput transforms the live channels of a strip, and the channel of ones where it takes the others' place.
+func (w *winograd) transformInput(x []float32, reads *constants, first, rows int) {
+	k := &w.kernelW
+	k.Scratch, k.Plane = w.work.scratch, w.depth()*w.ld
+	for _, step := range w.live {
+		w.inputChannel(x[int(step.A)*w.in.stride:], int(step.B), first, rows)
+	}
+	if len(w.live) < w.layer.In {
+		w.inputChannel(w.ones, w.layer.In*w.ld, first, rows)
+	}
+}
+
+func (w *winograd) inputChannel(x []float32, at, first, rows int) {
+	k := &w.kernelW
+	for t := range rows {
+		src := x[w.in.at((first+t)*kernel.WinogradTile):]
+		w.gang.input(k, src, w.in.tap(1, 0), w.work.v[at+t*w.gang.lanes():], w.work.rows)
+	}
+}
+
+// transformOutput writes row r, the i-th kept one, of a strip.
+func (w *winograd) transformOutput(c *conv, a layerArgs, i, r int, shift, dst []float32, first, rows int) {
+	k := &w.kernelW
+	k.Plane = len(w.kept) * w.ld
+	k.Scale, k.Shift, k.ReLU = c.rowScale(a, int32(r)), shift[r], 0
+	if c.act == ReLU {
+		k.ReLU = 1
+	}
+	var resRow []float32
+	if c.res.covers(r) {
+		resRow = a.res[c.resRow(int32(r)):]
+	}
+	for t := range rows {
+		y := (first + t) * kernel.WinogradTile
+		o := tileRow{src: w.work.m[i*w.ld+t*w.gang.lanes():], dst: dst[r*w.out.Stride()+w.out.At(y, 0):], rowLen: w.out.RowLen(),
+			rows: min(kernel.WinogradTile, w.out.H-y), cols: w.out.W}
+		if resRow != nil {
+			o.res = resRow[c.res.at(y):]
+			o.resLen = w.out.RowLen()
+			if o.rows > 1 {
+				o.resLen = c.res.at(y+1) - c.res.at(y)
+			}
+		}
+		w.gang.output(k, o, w.work.rows)
+	}
+}
