@@ -67,6 +67,17 @@ func main() {
 	Generate()
 }
 
+// What the stubs say of each kernel.
+const (
+	softmaxDoc   = "replaces each column of X by its softmax, in Y."
+	layerNormDoc = "normalises each column of X to zero mean and unit variance, then applies Gamma and Beta, in Y."
+	geluDoc      = "writes the exact GELU of row 0 of X to row 0 of Y."
+)
+
+func tileDoc(rows, vecs int) string {
+	return fmt.Sprintf("computes a block of %d rows by %d vectors at every span.", rows, vecs)
+}
+
 func text(s isa, name, signature, doc string) {
 	TEXT(name+s.name, NOSPLIT, signature)
 	Doc(fmt.Sprintf("%s%s %s", name, s.name, doc))
