@@ -1,10 +1,15 @@
 // Command gen writes the assembly kernels of package kernel.
 //
 //	go run ./internal/kernel/gen -out internal/kernel/kernels_amd64.s -stubs internal/kernel/kernels_amd64.go -pkg kernel
+//	go run ./internal/kernel/gen -neon internal/kernel/kernels_arm64
+//
+// avo writes the first pair of files. It knows amd64 only, so the second comes from the emitter in neon_asm.go.
 package main
 
 import (
+	"flag"
 	"fmt"
+	"log"
 
 	. "github.com/mmcloughlin/avo/build"
 	"github.com/mmcloughlin/avo/operand"
@@ -51,6 +56,16 @@ func memIndex(base, index reg.Register, scale uint8, disp int) operand.Mem {
 func imm(n int) operand.Constant { return operand.Imm(uint64(n)) }
 
 func main() {
+	base := flag.String("neon", "", "write the arm64 kernels to this `name`.s and .go instead of the amd64 ones")
+	flag.Parse()
+	if *base == "" {
+		emitAMD64()
+	} else if err := emitNEON().write(*base); err != nil {
+		log.Fatal("gen: ", err)
+	}
+}
+
+func emitAMD64() {
 	Package("coar/internal/kernel/abi")
 	ConstraintExpr("amd64")
 	tables := emitTables()
