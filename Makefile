@@ -1,4 +1,4 @@
-# Needs Go and make. `make deps` installs the Debian packages that only the PyTorch comparisons use.
+# Needs Go and make. `make deps` installs the Debian packages that only the PyTorch comparisons and the arm64 tests use.
 GO ?= go
 export CGO_ENABLED = 0
 
@@ -6,8 +6,9 @@ BIN = bin/coar
 KERNEL_PACKAGES = ./internal/kernel/... ./internal/nn/... ./internal/models/... ./internal/ablate/...
 RACE_PACKAGES = ./internal/ablate/... ./internal/store/... ./internal/regress/... ./internal/evaluate/... ./internal/study/...
 FUZZTIME ?= 5s
+QEMU_ARM64 ?= qemu-aarch64-static
 
-.PHONY: all build demo test bench bench-torch goldens generate clean-generated fmt fmt-check vet lint test-isa race fuzz cross ci deps
+.PHONY: all build demo test bench bench-torch goldens generate clean-generated fmt fmt-check vet lint test-isa test-arm64 race fuzz cross ci deps
 
 all: build
 
@@ -56,6 +57,14 @@ test-isa:
 	COAR_ISA=avx2 $(GO) test $(KERNEL_PACKAGES) ./cmd/...
 	COAR_ISA=portable $(GO) test $(KERNEL_PACKAGES) ./cmd/...
 
+# The NEON kernels and the ops over them, emulated; needs `make deps`.
+test-arm64:
+	@if command -v $(QEMU_ARM64) >/dev/null; then \
+		GOOS=linux GOARCH=arm64 $(GO) test -short -exec $(QEMU_ARM64) ./internal/kernel ./internal/nn; \
+	else \
+		echo "test-arm64: skipped, there is no $(QEMU_ARM64); make deps installs it"; \
+	fi
+
 race:
 	CGO_ENABLED=1 $(GO) test -race -short $(RACE_PACKAGES)
 
@@ -71,8 +80,9 @@ fuzz:
 cross:
 	GOOS=linux GOARCH=arm64 $(GO) build -o /dev/null ./cmd/coar
 	GOOS=darwin GOARCH=arm64 $(GO) build -o /dev/null ./cmd/coar
+	GOOS=linux GOARCH=arm64 $(GO) vet ./internal/kernel/...
 
-ci: fmt-check vet lint clean-generated test test-isa race cross fuzz
+ci: fmt-check vet lint clean-generated test test-isa test-arm64 race cross fuzz
 
 deps:
-	apt-get install -y python3-torch python3-torchvision python3-sklearn dataset-fashion-mnist
+	apt-get install -y python3-torch python3-torchvision python3-sklearn dataset-fashion-mnist qemu-user-static

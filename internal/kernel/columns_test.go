@@ -153,6 +153,27 @@ func TestColumnKernelsWorkInPlace(t *testing.T) {
 	}
 }
 
+// A column's result is the same bits whichever columns are computed with it.
+func TestColumnKernelsIgnoreNeighbours(t *testing.T) {
+	rng := rand.New(rand.NewPCG(6, 6))
+	for _, k := range columnKernels {
+		for _, set := range Available() {
+			c := block(rng, set, 37, 43, k.spread)
+			k.run(set, c)
+			for j := range c.Cols {
+				alone := *c
+				alone.X, alone.Cols, alone.Y = c.X[j:], 1, make([]float32, len(c.Y))
+				k.run(set, &alone)
+				for r := range c.Rows {
+					if got, want := alone.Y[r*c.YStride], c.Y[r*c.YStride+j]; got != want {
+						t.Fatalf("%s of %s: row %d, column %d: %g alone, %g with others", k.name, set.Name, r, j, got, want)
+					}
+				}
+			}
+		}
+	}
+}
+
 // A value that is not finite spoils its own column, wherever it stands, and no other.
 func TestColumnKernelsPropagateNaN(t *testing.T) {
 	rng := rand.New(rand.NewPCG(4, 4))

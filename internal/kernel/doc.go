@@ -1,11 +1,12 @@
 // Package kernel holds the numeric kernels, one set per instruction set: a register-blocked matrix-product tile that
 // reaches its operands through offset tables, and the column kernels that attention and layer norm need.
 //
-// It knows nothing of graphs or models. The portable functions are the specification; the assembly in kernels_amd64.s
+// It knows nothing of graphs or models. The portable functions are the specification; the assembly in kernels_*.s
 // is written by gen and tested against them.
 package kernel
 
 //go:generate go run ./gen -out kernels_amd64.s -stubs kernels_amd64.go -pkg kernel
+//go:generate go run ./gen -neon kernels_arm64
 
 import "coar/internal/kernel/abi"
 

@@ -7,12 +7,12 @@ import (
 	"coar/internal/fault"
 )
 
-// EnvISA is the environment variable that forces an instruction set: avx512, avx2 or portable.
+// EnvISA is the environment variable that forces an instruction set: avx512, avx2, neon or portable.
 const EnvISA = "COAR_ISA"
 
 // Set is the kernels of one instruction set. It is immutable and safe for concurrent use.
 type Set struct {
-	Name    string // avx512, avx2 or portable
+	Name    string // avx512, avx2, neon or portable
 	Lanes   int    // float32 per vector
 	MaxRows int    // rows of the largest tile
 	MaxVecs int    // vectors of the largest tile

@@ -82,7 +82,7 @@ func (w *sweep) finish() {
 
 // emitSoftmax writes the softmax down each column.
 func emitSoftmax(s isa, t tables) {
-	text(s, "softmax", "func(c *Columns)", "replaces each column of X by its softmax, in Y.")
+	text(s, "softmax", "func(c *Columns)", softmaxDoc)
 	e := newExp(s, t, 8)
 	w := begin(s, "softmax")
 	top, sum, v := s.regs[0], s.regs[1], s.regs[2]
@@ -107,7 +107,7 @@ func emitSoftmax(s isa, t tables) {
 
 // emitLayerNorm writes the two-pass layer norm down each column.
 func emitLayerNorm(s isa) {
-	text(s, "layerNorm", "func(c *Columns)", "normalises each column of X to zero mean and unit variance, then applies Gamma and Beta, in Y.")
+	text(s, "layerNorm", "func(c *Columns)", layerNormDoc)
 	w := begin(s, "layerNorm")
 	mean, ss, v, inv := s.regs[0], s.regs[1], s.regs[2], s.regs[3]
 	VBROADCASTSS(mem(w.c, columns.invRows), inv)
@@ -143,7 +143,7 @@ func emitLayerNorm(s isa) {
 
 // emitGELU writes the exact (erf) GELU over a contiguous run of whole vectors.
 func emitGELU(s isa, t tables) {
-	text(s, "gelu", "func(c *Columns)", "writes the exact GELU of row 0 of X to row 0 of Y.")
+	text(s, "gelu", "func(c *Columns)", geluDoc)
 	e := newExp(s, t, 8)
 	w := begin(s, "gelu")
 	x, z, q, tt, p := s.regs[0], s.regs[1], s.regs[2], s.regs[3], s.regs[4]

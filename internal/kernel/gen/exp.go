@@ -26,6 +26,16 @@ const (
 	expHi = 88.37626
 )
 
+// e^x = 2^n·e^r with n = round(x·log₂e) and r = x − n·ln 2, ln 2 in two parts so that n times the first is exact.
+const (
+	ln2Hi = 0.693359375
+	ln2Lo = -2.12194440e-4
+)
+
+// erfP is p of Abramowitz and Stegun 7.1.26, for an argument that is not yet divided by √2.
+const erfP = 0.3275911 / math.Sqrt2
+
+// Polynomials, highest power first: (e^r − 1 − r)/r², and half of Abramowitz and Stegun 7.1.26.
 var (
 	expPoly = []float32{1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1}
 	erfPoly = []float32{1.061405429 / 2, -1.453152027 / 2, 1.421413741 / 2, -0.284496736 / 2, 0.254829592 / 2}
@@ -43,13 +53,13 @@ func emitTables() tables {
 	}
 	t.expLo, t.expHi = splat("expLo", bits(expLo)), splat("expHi", bits(expHi))
 	t.log2e = splat("log2e", bits(math.Log2E))
-	t.ln2Hi, t.ln2Lo = splat("ln2Hi", bits(0.693359375)), splat("ln2Lo", bits(-2.12194440e-4))
+	t.ln2Hi, t.ln2Lo = splat("ln2Hi", bits(ln2Hi)), splat("ln2Lo", bits(ln2Lo))
 	t.exponentBias = splat("exponentBias", 127)
 	t.one, t.abs, t.negHalf = splat("one", bits(1)), splat("abs", 0x7fffffff), splat("negHalf", bits(-0.5))
 	for i, c := range expPoly {
 		t.expC = append(t.expC, splat("expC"+string(rune('0'+i)), bits(c)))
 	}
-	t.erfP = splat("erfP", bits(0.3275911/math.Sqrt2))
+	t.erfP = splat("erfP", bits(erfP))
 	for i, c := range erfPoly {
 		t.erfC = append(t.erfC, splat("erfC"+string(rune('0'+i)), bits(c)))
 	}

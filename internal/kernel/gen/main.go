@@ -1,10 +1,15 @@
 // Command gen writes the assembly kernels of package kernel.
 //
 //	go run ./internal/kernel/gen -out internal/kernel/kernels_amd64.s -stubs internal/kernel/kernels_amd64.go -pkg kernel
+//	go run ./internal/kernel/gen -neon internal/kernel/kernels_arm64
+//
+// avo writes the first pair of files. It knows amd64 only, so the second comes from the emitter in neon_asm.go.
 package main
 
 import (
+	"flag"
 	"fmt"
+	"log"
 
 	. "github.com/mmcloughlin/avo/build"
 	"github.com/mmcloughlin/avo/operand"
@@ -51,6 +56,16 @@ func memIndex(base, index reg.Register, scale uint8, disp int) operand.Mem {
 func imm(n int) operand.Constant { return operand.Imm(uint64(n)) }
 
 func main() {
+	base := flag.String("neon", "", "write the arm64 kernels to this `name`.s and .go instead of the amd64 ones")
+	flag.Parse()
+	if *base == "" {
+		emitAMD64()
+	} else if err := emitNEON().write(*base); err != nil {
+		log.Fatal("gen: ", err)
+	}
+}
+
+func emitAMD64() {
 	Package("coar/internal/kernel/abi")
 	ConstraintExpr("amd64")
 	tables, points := emitTables(), emitPoints()
@@ -67,6 +82,17 @@ func main() {
 		emitWinogradOutput(s, points)
 	}
 	Generate()
+}
+
+// What the stubs say of each kernel.
+const (
+	softmaxDoc   = "replaces each column of X by its softmax, in Y."
+	layerNormDoc = "normalises each column of X to zero mean and unit variance, then applies Gamma and Beta, in Y."
+	geluDoc      = "writes the exact GELU of row 0 of X to row 0 of Y."
+)
+
+func tileDoc(rows, vecs int) string {
+	return fmt.Sprintf("computes a block of %d rows by %d vectors at every span.", rows, vecs)
 }
 
 func text(s isa, name, signature, doc string) {

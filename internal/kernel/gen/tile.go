@@ -44,7 +44,7 @@ var rowPtr = []reg.Register{reg.RAX, reg.RBX, reg.RCX, reg.RDX, reg.RSI, reg.RDI
 // Register use: acc[r][v] first, then one register per B vector, the rest rotate for broadcasts of A.
 // Every general register is taken, so the walk over the spans keeps its place on the stack.
 func emitTile(s isa, rows, vecs int, tables tables) {
-	text(s, fmt.Sprintf("tile%dx%d", rows, vecs), "func(t *Tile)", fmt.Sprintf("computes a block of %d rows by %d vectors at every span.", rows, vecs))
+	text(s, fmt.Sprintf("tile%dx%d", rows, vecs), "func(t *Tile)", tileDoc(rows, vecs))
 	next, left := AllocLocal(8), AllocLocal(8)
 	acc := func(r, v int) reg.VecPhysical { return s.regs[r*vecs+v] }
 
