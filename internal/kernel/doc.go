@@ -9,12 +9,23 @@ package kernel
 
 import "coar/internal/kernel/abi"
 
-// Tile, Offset, Span and Columns are the kernels' argument blocks; see package abi.
+// Tile, CellTile, Offset, Span, Columns and Cells are the kernels' argument blocks; see package abi.
 type (
-	Tile    = abi.Tile
-	Offset  = abi.Offset
-	Span    = abi.Span
-	Columns = abi.Columns
+	Tile     = abi.Tile
+	CellTile = abi.CellTile
+	Form     = abi.Form
+	Offset   = abi.Offset
+	Span     = abi.Span
+	Columns  = abi.Columns
+	Cells    = abi.Cells
+)
+
+// The forms of a row in memory; see abi.Form.
+const (
+	F32  = abi.F32
+	Low  = abi.Low
+	High = abi.High
+	Pair = abi.Pair
 )
 
 // MaxRows is the largest number of rows in a tile of any instruction set.

@@ -21,6 +21,7 @@ type Set struct {
 	softmax   func(*Columns)
 	layerNorm func(*Columns)
 	gelu      func(*Columns)
+	bf16      *bf16 // nil: the set has no kernels over cells
 }
 
 // Tile runs a tile of rows <= MaxRows by vecs <= MaxVecs at every span; 1 <= Last <= Lanes.

@@ -13,6 +13,7 @@ func portable() *Set {
 			s.tiles[rows-1] = append(s.tiles[rows-1], func(t *Tile) { tilePortable(t, rows, vecs) })
 		}
 	}
+	s.bf16 = portableBF16(s.MaxRows, s.MaxVecs)
 	return s
 }
 
