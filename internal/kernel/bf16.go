@@ -4,9 +4,11 @@ import "math"
 
 // bf16 is the kernels over cells of one instruction set.
 type bf16 struct {
-	tiles [MaxRows][]func(*CellTile)
-	round func(*Cells)
-	widen func(*Cells)
+	tiles     [MaxRows][]func(*CellTile)
+	round     func(*Cells)
+	widen     func(*Cells)
+	layerNorm func(*Columns)
+	gelu      func(*Columns)
 }
 
 // BF16 says whether the set has the kernels over cells; the methods that name cells or bf16 panic where it has not.
@@ -24,6 +26,15 @@ func (s *Set) RoundCells(c *Cells) { s.bf16.round(c) }
 
 // WidenCells writes the halves of c.Cells to c.Even and c.Odd, exactly; an absent channel is not written.
 func (s *Set) WidenCells(c *Cells) { s.bf16.widen(c) }
+
+// LayerNormCells is LayerNorm of float32 columns X, rounded to columns of cells Y: row i of Y holds rows 2i and 2i+1, and
+// zeros above the last of an odd number of rows. X, Gamma, Beta and Rows count channels, YStride is that of Y's cell rows.
+// Relative error 2⁻⁸ beyond that of LayerNorm.
+func (s *Set) LayerNormCells(c *Columns) { s.bf16.layerNorm(c) }
+
+// GELUCells is GELU of both halves of the first c.Cols cells of X, rounded to cells of Y, which may be X.
+// Relative error 2⁻⁸ beyond that of GELU.
+func (s *Set) GELUCells(c *Columns) { s.bf16.gelu(c) }
 
 // RoundBF16 is x rounded to bfloat16, ties to even; what is too large becomes infinite.
 //

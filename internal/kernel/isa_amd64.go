@@ -36,7 +36,7 @@ func avx512() *Set {
 }
 
 func avx512BF16() *bf16 {
-	return &bf16{round: roundCellsBF16, widen: widenCellsBF16,
+	return &bf16{round: roundCellsBF16, widen: widenCellsBF16, layerNorm: layerNormCellsBF16, gelu: geluCellsBF16,
 		tiles: [MaxRows][]func(*CellTile){
 			{tile1x1BF16, tile1x2BF16, tile1x3BF16},
 			{tile2x1BF16, tile2x2BF16, tile2x3BF16},

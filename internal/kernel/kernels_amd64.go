@@ -343,3 +343,13 @@ func roundCellsBF16(c *Cells)
 //
 //go:noescape
 func widenCellsBF16(c *Cells)
+
+// layerNormCellsBF16 normalises each column of X to zero mean and unit variance, then applies Gamma and Beta, in cells of Y.
+//
+//go:noescape
+func layerNormCellsBF16(c *Columns)
+
+// geluCellsBF16 writes the exact GELU of both halves of row 0 of X to row 0 of Y.
+//
+//go:noescape
+func geluCellsBF16(c *Columns)

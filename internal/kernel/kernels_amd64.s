@@ -5121,9 +5121,9 @@ layerNorm_AVX512_apply:
 	VBROADCASTSS (R11), Z4
 	VBROADCASTSS (R12), Z5
 	VFMADD213PS  Z5, Z4, Z2
-	VMOVUPS      Z2, (R10)
 	ADDQ         $0x04, R11
 	ADDQ         $0x04, R12
+	VMOVUPS      Z2, (R10)
 	ADDQ         CX, R9
 	ADDQ         DX, R10
 	DECQ         DI
@@ -7166,9 +7166,9 @@ layerNorm_AVX2_apply:
 	VBROADCASTSS (R11), Y4
 	VBROADCASTSS (R12), Y5
 	VFMADD213PS  Y5, Y4, Y2
-	VMOVUPS      Y2, (R10)
 	ADDQ         $0x04, R11
 	ADDQ         $0x04, R12
+	VMOVUPS      Y2, (R10)
 	ADDQ         CX, R9
 	ADDQ         DX, R10
 	DECQ         DI
@@ -18856,5 +18856,229 @@ noodd:
 	JMP  widenCells_BF16_vector
 
 widenCells_BF16_done:
+	VZEROUPPER
+	RET
+
+// func layerNormCellsBF16(c *Columns)
+// Requires: AVX, AVX512BW, AVX512F, AVX512_BF16
+TEXT ·layerNormCellsBF16(SB), NOSPLIT, $0-8
+	MOVQ c+0(FP), R15
+	MOVQ (R15), AX
+	MOVQ 24(R15), BX
+	MOVQ 112(R15), CX
+	MOVQ 120(R15), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	MOVQ 96(R15), SI
+	MOVQ 104(R15), R8
+
+layerNormCells_BF16_columns:
+	CMPQ         R8, $0x00
+	JLE          layerNormCells_BF16_done
+	VBROADCASTSS 132(R15), Z3
+	VPXORD       Z0, Z0, Z0
+	MOVQ         AX, R9
+	MOVQ         BX, R10
+	MOVQ         SI, DI
+
+layerNormCells_BF16_mean:
+	VADDPS (R9), Z0, Z0
+	ADDQ   CX, R9
+	ADDQ   DX, R10
+	DECQ   DI
+	JNZ    layerNormCells_BF16_mean
+	VMULPS Z3, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	MOVQ   AX, R9
+	MOVQ   BX, R10
+	MOVQ   SI, DI
+
+layerNormCells_BF16_variance:
+	VMOVUPS      (R9), Z2
+	VSUBPS       Z0, Z2, Z2
+	VFMADD231PS  Z2, Z2, Z1
+	ADDQ         CX, R9
+	ADDQ         DX, R10
+	DECQ         DI
+	JNZ          layerNormCells_BF16_variance
+	VMULPS       Z3, Z1, Z1
+	VBROADCASTSS 128(R15), Z2
+	VADDPS       Z2, Z1, Z1
+	VSQRTPS      Z1, Z1
+	MOVQ         48(R15), R11
+	MOVQ         72(R15), R12
+	VMOVDQU32    interleave<>+0(SB), Z7
+	MOVQ         AX, R9
+	MOVQ         BX, R10
+	MOVQ         SI, DI
+
+layerNormCells_pair:
+	SUBQ         $0x02, DI
+	JL           layerNormCells_last
+	VMOVUPS      (R9), Z2
+	VSUBPS       Z0, Z2, Z2
+	VDIVPS       Z1, Z2, Z2
+	VBROADCASTSS (R11), Z4
+	VBROADCASTSS (R12), Z5
+	VFMADD213PS  Z5, Z4, Z2
+	ADDQ         $0x04, R11
+	ADDQ         $0x04, R12
+	ADDQ         CX, R9
+	VMOVUPS      (R9), Z3
+	VSUBPS       Z0, Z3, Z3
+	VDIVPS       Z1, Z3, Z3
+	VBROADCASTSS (R11), Z4
+	VBROADCASTSS (R12), Z5
+	VFMADD213PS  Z5, Z4, Z3
+	ADDQ         $0x04, R11
+	ADDQ         $0x04, R12
+	ADDQ         CX, R9
+
+	// VCVTNE2PS2BF16 Z2, Z3, Z6
+	LONG      $0x4867f262
+	WORD      $0xf272
+	VPERMW    Z6, Z7, Z6
+	VMOVDQU32 Z6, (R10)
+	ADDQ      DX, R10
+	JMP       layerNormCells_pair
+
+layerNormCells_last:
+	CMPQ         DI, $-1
+	JNE          layerNormCells_normalised
+	VMOVUPS      (R9), Z2
+	VSUBPS       Z0, Z2, Z2
+	VDIVPS       Z1, Z2, Z2
+	VBROADCASTSS (R11), Z4
+	VBROADCASTSS (R12), Z5
+	VFMADD213PS  Z5, Z4, Z2
+	ADDQ         $0x04, R11
+	ADDQ         $0x04, R12
+	VPXORD       Z3, Z3, Z3
+
+	// VCVTNE2PS2BF16 Z2, Z3, Z6
+	LONG      $0x4867f262
+	WORD      $0xf272
+	VPERMW    Z6, Z7, Z6
+	VMOVDQU32 Z6, (R10)
+
+layerNormCells_normalised:
+	ADDQ $0x40, AX
+	ADDQ $0x40, BX
+	SUBQ $0x10, R8
+	JMP  layerNormCells_BF16_columns
+
+layerNormCells_BF16_done:
+	VZEROUPPER
+	RET
+
+// func geluCellsBF16(c *Columns)
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512_BF16
+TEXT ·geluCellsBF16(SB), NOSPLIT, $0-8
+	VMOVUPS   expLo<>+0(SB), Z8
+	VMOVUPS   expHi<>+0(SB), Z9
+	VMOVDQU32 interleave<>+0(SB), Z12
+	MOVL      $0xaaaaaaaa, AX
+	KMOVD     AX, K2
+	MOVQ      c+0(FP), R15
+	MOVQ      (R15), AX
+	MOVQ      24(R15), BX
+	MOVQ      112(R15), CX
+	MOVQ      120(R15), DX
+	SHLQ      $0x02, CX
+	SHLQ      $0x02, DX
+	MOVQ      96(R15), SI
+	MOVQ      104(R15), R8
+
+geluCells_BF16_columns:
+	CMPQ         R8, $0x00
+	JLE          geluCells_BF16_done
+	VMOVDQU32    (AX), Z11
+	VPSLLD       $0x10, Z11, Z0
+	VANDPS       abs<>+0(SB), Z0, Z1
+	VMOVUPS      one<>+0(SB), Z3
+	VMOVAPS      Z3, Z4
+	VFMADD231PS  erfP<>+0(SB), Z1, Z4
+	VDIVPS       Z4, Z3, Z3
+	VMOVUPS      erfC0<>+0(SB), Z2
+	VFMADD213PS  erfC1<>+0(SB), Z3, Z2
+	VFMADD213PS  erfC2<>+0(SB), Z3, Z2
+	VFMADD213PS  erfC3<>+0(SB), Z3, Z2
+	VFMADD213PS  erfC4<>+0(SB), Z3, Z2
+	VMULPS       Z3, Z2, Z2
+	VMULPS       Z0, Z0, Z4
+	VMULPS       negHalf<>+0(SB), Z4, Z4
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMULPS       log2e<>+0(SB), Z4, Z5
+	VRNDSCALEPS  $0x08, Z5, Z5
+	VFNMADD231PS ln2Hi<>+0(SB), Z5, Z4
+	VFNMADD231PS ln2Lo<>+0(SB), Z5, Z4
+	VMOVUPS      expC0<>+0(SB), Z6
+	VFMADD213PS  expC1<>+0(SB), Z4, Z6
+	VFMADD213PS  expC2<>+0(SB), Z4, Z6
+	VFMADD213PS  expC3<>+0(SB), Z4, Z6
+	VFMADD213PS  expC4<>+0(SB), Z4, Z6
+	VFMADD213PS  expC5<>+0(SB), Z4, Z6
+	VMULPS       Z4, Z6, Z6
+	VFMADD213PS  Z4, Z4, Z6
+	VADDPS       one<>+0(SB), Z6, Z6
+	VCVTPS2DQ    Z5, Z5
+	VPADDD       exponentBias<>+0(SB), Z5, Z5
+	VPSLLD       $0x17, Z5, Z5
+	VMULPS       Z5, Z6, Z4
+	VMULPS       Z4, Z2, Z2
+	VPXORD       Z4, Z4, Z4
+	VMAXPS       Z0, Z4, Z4
+	VFNMADD231PS Z1, Z2, Z4
+	VMOVAPS      Z4, Z10
+	VMOVDQU16.Z  Z11, K2, Z0
+	VANDPS       abs<>+0(SB), Z0, Z1
+	VMOVUPS      one<>+0(SB), Z3
+	VMOVAPS      Z3, Z4
+	VFMADD231PS  erfP<>+0(SB), Z1, Z4
+	VDIVPS       Z4, Z3, Z3
+	VMOVUPS      erfC0<>+0(SB), Z2
+	VFMADD213PS  erfC1<>+0(SB), Z3, Z2
+	VFMADD213PS  erfC2<>+0(SB), Z3, Z2
+	VFMADD213PS  erfC3<>+0(SB), Z3, Z2
+	VFMADD213PS  erfC4<>+0(SB), Z3, Z2
+	VMULPS       Z3, Z2, Z2
+	VMULPS       Z0, Z0, Z4
+	VMULPS       negHalf<>+0(SB), Z4, Z4
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMULPS       log2e<>+0(SB), Z4, Z5
+	VRNDSCALEPS  $0x08, Z5, Z5
+	VFNMADD231PS ln2Hi<>+0(SB), Z5, Z4
+	VFNMADD231PS ln2Lo<>+0(SB), Z5, Z4
+	VMOVUPS      expC0<>+0(SB), Z6
+	VFMADD213PS  expC1<>+0(SB), Z4, Z6
+	VFMADD213PS  expC2<>+0(SB), Z4, Z6
+	VFMADD213PS  expC3<>+0(SB), Z4, Z6
+	VFMADD213PS  expC4<>+0(SB), Z4, Z6
+	VFMADD213PS  expC5<>+0(SB), Z4, Z6
+	VMULPS       Z4, Z6, Z6
+	VFMADD213PS  Z4, Z4, Z6
+	VADDPS       one<>+0(SB), Z6, Z6
+	VCVTPS2DQ    Z5, Z5
+	VPADDD       exponentBias<>+0(SB), Z5, Z5
+	VPSLLD       $0x17, Z5, Z5
+	VMULPS       Z5, Z6, Z4
+	VMULPS       Z4, Z2, Z2
+	VPXORD       Z4, Z4, Z4
+	VMAXPS       Z0, Z4, Z4
+	VFNMADD231PS Z1, Z2, Z4
+
+	// VCVTNE2PS2BF16 Z10, Z4, Z11
+	LONG      $0x485f5262
+	WORD      $0xda72
+	VPERMW    Z11, Z12, Z11
+	VMOVDQU32 Z11, (BX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, BX
+	SUBQ      $0x10, R8
+	JMP       geluCells_BF16_columns
+
+geluCells_BF16_done:
 	VZEROUPPER
 	RET

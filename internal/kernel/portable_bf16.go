@@ -4,7 +4,7 @@ import "math"
 
 // portableBF16 is the specification of every kernel over cells, in plain Go.
 func portableBF16(maxRows, maxVecs int) *bf16 {
-	k := &bf16{round: roundCellsPortable, widen: widenCellsPortable}
+	k := &bf16{round: roundCellsPortable, widen: widenCellsPortable, layerNorm: layerNormCellsPortable, gelu: geluCellsPortable}
 	for rows := 1; rows <= maxRows; rows++ {
 		for vecs := 1; vecs <= maxVecs; vecs++ {
 			k.tiles[rows-1] = append(k.tiles[rows-1], func(t *CellTile) { cellTilePortable(t, rows, vecs) })
@@ -111,5 +111,25 @@ func widenCellsPortable(c *Cells) {
 		if len(c.Odd) > 0 {
 			c.Odd[j] = odd
 		}
+	}
+}
+
+func layerNormCellsPortable(c *Columns) {
+	for j := range c.Cols {
+		mean, std := moments(c, j)
+		for r := 0; r < c.Rows; r += 2 {
+			var odd float32
+			if r+1 < c.Rows {
+				odd = (c.X[(r+1)*c.XStride+j]-mean)/std*c.Gamma[r+1] + c.Beta[r+1]
+			}
+			c.Y[r/2*c.YStride+j] = Cell((c.X[r*c.XStride+j]-mean)/std*c.Gamma[r]+c.Beta[r], odd)
+		}
+	}
+}
+
+func geluCellsPortable(c *Columns) {
+	for j, x := range c.X[:c.Cols] {
+		even, odd := Halves(x)
+		c.Y[j] = Cell(geluOf(even), geluOf(odd))
 	}
 }

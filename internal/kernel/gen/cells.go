@@ -94,3 +94,56 @@ func emitWidenCells(s isa) {
 		})
 	})
 }
+
+// emitLayerNormCells writes the layer norm of float32 columns to columns of cells, two rows at a time.
+func emitLayerNormCells(s isa, t tables) {
+	const name = "layerNormCells"
+	text(s, name, "func(c *Columns)", "normalises each column of X to zero mean and unit variance, then applies Gamma and Beta, in cells of Y.")
+	n := beginNorm(s, name)
+	w := n.w
+	even, odd, cells, interleave := s.regs[2], s.regs[3], s.regs[6], s.regs[7]
+	VMOVDQU32(t.interleave, interleave)
+	MOVQ(w.x, w.px)
+	MOVQ(w.y, w.py)
+	MOVQ(w.rows, w.n)
+	pair, last, done := name+"_pair", name+"_last", name+"_normalised"
+	Label(pair)
+	SUBQ(imm(2), w.n)
+	JL(operand.LabelRef(last))
+	n.row(even)
+	ADDQ(w.xs, w.px)
+	n.row(odd)
+	ADDQ(w.xs, w.px)
+	packCells(even, odd, interleave, cells)
+	VMOVDQU32(cells, mem(w.py, 0))
+	ADDQ(w.ys, w.py)
+	JMP(operand.LabelRef(pair))
+	Label(last)
+	CMPQ(w.n, operand.I8(-1))
+	JNE(operand.LabelRef(done))
+	n.row(even)
+	s.zero(odd)
+	packCells(even, odd, interleave, cells)
+	VMOVDQU32(cells, mem(w.py, 0))
+	Label(done)
+	w.finish()
+}
+
+// emitGELUCells writes GELU of both halves over a contiguous run of whole vectors of cells.
+func emitGELUCells(s isa, t tables) {
+	text(s, "geluCells", "func(c *Columns)", "writes the exact GELU of both halves of row 0 of X to row 0 of Y.")
+	g := newGELU(s, t)
+	even, cells, interleave := s.regs[10], s.regs[11], s.regs[12]
+	VMOVDQU32(t.interleave, interleave)
+	highHalves(reg.K2, reg.EAX)
+	w := begin(s, "geluCells")
+	VMOVDQU32(mem(w.x, 0), cells)
+	VPSLLD(imm(16), cells, g.x)
+	g.emit()
+	VMOVAPS(g.y, even)
+	VMOVDQU16_Z(cells, reg.K2, g.x)
+	g.emit()
+	packCells(even, g.y, interleave, cells)
+	VMOVDQU32(cells, mem(w.y, 0))
+	w.finish()
+}

@@ -65,6 +65,8 @@ func main() {
 	emitTiles(bf16, tables)
 	emitRoundCells(bf16, tables)
 	emitWidenCells(bf16)
+	emitLayerNormCells(bf16, tables)
+	emitGELUCells(bf16, tables)
 	Generate()
 }
 
