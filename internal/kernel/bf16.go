@@ -17,8 +17,8 @@ func (s *Set) BF16() bool { return s.bf16 != nil }
 // TileBF16 runs a tile over cells of rows <= MaxRows by vecs <= MaxVecs at every span; 1 <= Last <= Lanes.
 //
 // Products of two halves are exact and sums are rounded to float32, but those below float32's normal range may be flushed to zero.
-// No half of B that a step reaches may be NaN or infinite, not even where the weight is zero: so the unused halves of an
-// odd number of channels must be zero.
+// A NaN or an infinity in either half of a cell of B reaches the sum even where that half's weight is zero, so the unused
+// halves of an odd number of channels must be finite: zero, as RoundCells leaves them.
 func (s *Set) TileBF16(t *CellTile, rows, vecs int) { s.bf16.tiles[rows-1][vecs-1](t) }
 
 // RoundCells rounds c.Even and c.Odd to c.Cells, as RoundBF16 does; an absent channel counts as zeros.

@@ -1,5 +1,6 @@
 // Package kernel holds the numeric kernels, one set per instruction set: a register-blocked matrix-product tile that
 // reaches its operands through offset tables, and the column kernels that attention and layer norm need.
+// Some sets have both over bfloat16 too, in cells of two channels (see abi.CellTile).
 //
 // It knows nothing of graphs or models. The portable functions are the specification; the assembly in kernels_amd64.s
 // is written by gen and tested against them.
