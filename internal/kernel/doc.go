@@ -1,5 +1,6 @@
 // Package kernel holds the numeric kernels, one set per instruction set: a register-blocked matrix-product tile that
 // reaches its operands through offset tables, and the column kernels that attention and layer norm need.
+// Some sets have both over bfloat16 too, in cells of two channels (see abi.CellTile).
 //
 // It knows nothing of graphs or models. The portable functions are the specification; the assembly in kernels_*.s
 // is written by gen and tested against them.
@@ -10,13 +11,24 @@ package kernel
 
 import "coar/internal/kernel/abi"
 
-// Tile, Offset, Span, Columns and Winograd are the kernels' argument blocks; see package abi.
+// Tile, CellTile, Offset, Span, Columns, Cells and Winograd are the kernels' argument blocks; see package abi.
 type (
 	Tile     = abi.Tile
+	CellTile = abi.CellTile
+	Form     = abi.Form
 	Offset   = abi.Offset
 	Span     = abi.Span
 	Columns  = abi.Columns
+	Cells    = abi.Cells
 	Winograd = abi.Winograd
+)
+
+// The forms of a row in memory; see abi.Form.
+const (
+	F32  = abi.F32
+	Low  = abi.Low
+	High = abi.High
+	Pair = abi.Pair
 )
 
 // MaxRows is the largest number of rows in a tile of any instruction set.

@@ -23,6 +23,7 @@ type Set struct {
 	gelu      func(*Columns)
 	winoIn    func(*Winograd)
 	winoOut   func(*Winograd)
+	bf16      *bf16 // nil: the set has no kernels over cells
 }
 
 // Tile runs a tile of rows <= MaxRows by vecs <= MaxVecs at every span; 1 <= Last <= Lanes.

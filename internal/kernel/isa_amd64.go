@@ -8,7 +8,11 @@ import "golang.org/x/sys/cpu"
 func assembled() []*Set {
 	var sets []*Set
 	if cpu.X86.HasAVX512F && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VL && cpu.X86.HasBMI2 && cpu.X86.HasFMA {
-		sets = append(sets, avx512())
+		s := avx512()
+		if cpu.X86.HasAVX512BF16 {
+			s.bf16 = avx512BF16()
+		}
+		sets = append(sets, s)
 	}
 	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
 		sets = append(sets, avx2())
@@ -29,6 +33,20 @@ func avx512() *Set {
 			{tile6x1AVX512, tile6x2AVX512, tile6x3AVX512},
 			{tile7x1AVX512, tile7x2AVX512, tile7x3AVX512},
 			{tile8x1AVX512, tile8x2AVX512, tile8x3AVX512},
+		}}
+}
+
+func avx512BF16() *bf16 {
+	return &bf16{round: roundCellsBF16, widen: widenCellsBF16, layerNorm: layerNormCellsBF16, gelu: geluCellsBF16,
+		tiles: [MaxRows][]func(*CellTile){
+			{tile1x1BF16, tile1x2BF16, tile1x3BF16},
+			{tile2x1BF16, tile2x2BF16, tile2x3BF16},
+			{tile3x1BF16, tile3x2BF16, tile3x3BF16},
+			{tile4x1BF16, tile4x2BF16, tile4x3BF16},
+			{tile5x1BF16, tile5x2BF16, tile5x3BF16},
+			{tile6x1BF16, tile6x2BF16, tile6x3BF16},
+			{tile7x1BF16, tile7x2BF16, tile7x3BF16},
+			{tile8x1BF16, tile8x2BF16, tile8x3BF16},
 		}}
 }
 

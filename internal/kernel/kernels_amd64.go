@@ -233,3 +233,143 @@ func winogradInputAVX2(w *Winograd)
 //
 //go:noescape
 func winogradOutputAVX2(w *Winograd)
+
+// tile1x1BF16 computes a block of 1 rows by 1 vectors at every span.
+//
+//go:noescape
+func tile1x1BF16(t *CellTile)
+
+// tile1x2BF16 computes a block of 1 rows by 2 vectors at every span.
+//
+//go:noescape
+func tile1x2BF16(t *CellTile)
+
+// tile1x3BF16 computes a block of 1 rows by 3 vectors at every span.
+//
+//go:noescape
+func tile1x3BF16(t *CellTile)
+
+// tile2x1BF16 computes a block of 2 rows by 1 vectors at every span.
+//
+//go:noescape
+func tile2x1BF16(t *CellTile)
+
+// tile2x2BF16 computes a block of 2 rows by 2 vectors at every span.
+//
+//go:noescape
+func tile2x2BF16(t *CellTile)
+
+// tile2x3BF16 computes a block of 2 rows by 3 vectors at every span.
+//
+//go:noescape
+func tile2x3BF16(t *CellTile)
+
+// tile3x1BF16 computes a block of 3 rows by 1 vectors at every span.
+//
+//go:noescape
+func tile3x1BF16(t *CellTile)
+
+// tile3x2BF16 computes a block of 3 rows by 2 vectors at every span.
+//
+//go:noescape
+func tile3x2BF16(t *CellTile)
+
+// tile3x3BF16 computes a block of 3 rows by 3 vectors at every span.
+//
+//go:noescape
+func tile3x3BF16(t *CellTile)
+
+// tile4x1BF16 computes a block of 4 rows by 1 vectors at every span.
+//
+//go:noescape
+func tile4x1BF16(t *CellTile)
+
+// tile4x2BF16 computes a block of 4 rows by 2 vectors at every span.
+//
+//go:noescape
+func tile4x2BF16(t *CellTile)
+
+// tile4x3BF16 computes a block of 4 rows by 3 vectors at every span.
+//
+//go:noescape
+func tile4x3BF16(t *CellTile)
+
+// tile5x1BF16 computes a block of 5 rows by 1 vectors at every span.
+//
+//go:noescape
+func tile5x1BF16(t *CellTile)
+
+// tile5x2BF16 computes a block of 5 rows by 2 vectors at every span.
+//
+//go:noescape
+func tile5x2BF16(t *CellTile)
+
+// tile5x3BF16 computes a block of 5 rows by 3 vectors at every span.
+//
+//go:noescape
+func tile5x3BF16(t *CellTile)
+
+// tile6x1BF16 computes a block of 6 rows by 1 vectors at every span.
+//
+//go:noescape
+func tile6x1BF16(t *CellTile)
+
+// tile6x2BF16 computes a block of 6 rows by 2 vectors at every span.
+//
+//go:noescape
+func tile6x2BF16(t *CellTile)
+
+// tile6x3BF16 computes a block of 6 rows by 3 vectors at every span.
+//
+//go:noescape
+func tile6x3BF16(t *CellTile)
+
+// tile7x1BF16 computes a block of 7 rows by 1 vectors at every span.
+//
+//go:noescape
+func tile7x1BF16(t *CellTile)
+
+// tile7x2BF16 computes a block of 7 rows by 2 vectors at every span.
+//
+//go:noescape
+func tile7x2BF16(t *CellTile)
+
+// tile7x3BF16 computes a block of 7 rows by 3 vectors at every span.
+//
+//go:noescape
+func tile7x3BF16(t *CellTile)
+
+// tile8x1BF16 computes a block of 8 rows by 1 vectors at every span.
+//
+//go:noescape
+func tile8x1BF16(t *CellTile)
+
+// tile8x2BF16 computes a block of 8 rows by 2 vectors at every span.
+//
+//go:noescape
+func tile8x2BF16(t *CellTile)
+
+// tile8x3BF16 computes a block of 8 rows by 3 vectors at every span.
+//
+//go:noescape
+func tile8x3BF16(t *CellTile)
+
+// roundCellsBF16 rounds Even and Odd to Cells.
+//
+//go:noescape
+func roundCellsBF16(c *Cells)
+
+// widenCellsBF16 widens Cells to Even and Odd.
+//
+//go:noescape
+func widenCellsBF16(c *Cells)
+
+// layerNormCellsBF16 normalises each column of X to zero mean and unit variance, then applies Gamma and Beta, in cells of Y.
+//
+//go:noescape
+func layerNormCellsBF16(c *Columns)
+
+// geluCellsBF16 writes the exact GELU of both halves of row 0 of X to row 0 of Y.
+//
+//go:noescape
+func geluCellsBF16(c *Columns)

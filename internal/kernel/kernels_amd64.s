@@ -22,6 +22,24 @@ DATA laneMask<>+56(SB)/4, $0x00000000
 DATA laneMask<>+60(SB)/4, $0x00000000
 GLOBL laneMask<>(SB), RODATA|NOPTR, $64
 
+DATA interleave<>+0(SB)/4, $0x00100000
+DATA interleave<>+4(SB)/4, $0x00110001
+DATA interleave<>+8(SB)/4, $0x00120002
+DATA interleave<>+12(SB)/4, $0x00130003
+DATA interleave<>+16(SB)/4, $0x00140004
+DATA interleave<>+20(SB)/4, $0x00150005
+DATA interleave<>+24(SB)/4, $0x00160006
+DATA interleave<>+28(SB)/4, $0x00170007
+DATA interleave<>+32(SB)/4, $0x00180008
+DATA interleave<>+36(SB)/4, $0x00190009
+DATA interleave<>+40(SB)/4, $0x001a000a
+DATA interleave<>+44(SB)/4, $0x001b000b
+DATA interleave<>+48(SB)/4, $0x001c000c
+DATA interleave<>+52(SB)/4, $0x001d000d
+DATA interleave<>+56(SB)/4, $0x001e000e
+DATA interleave<>+60(SB)/4, $0x001f000f
+GLOBL interleave<>(SB), RODATA|NOPTR, $64
+
 DATA expLo<>+0(SB)/4, $0xc2aeac4f
 DATA expLo<>+4(SB)/4, $0xc2aeac4f
 DATA expLo<>+8(SB)/4, $0xc2aeac4f
@@ -5229,9 +5247,9 @@ layerNorm_AVX512_apply:
 	VBROADCASTSS (R11), Z4
 	VBROADCASTSS (R12), Z5
 	VFMADD213PS  Z5, Z4, Z2
-	VMOVUPS      Z2, (R10)
 	ADDQ         $0x04, R11
 	ADDQ         $0x04, R12
+	VMOVUPS      Z2, (R10)
 	ADDQ         CX, R9
 	ADDQ         DX, R10
 	DECQ         DI
@@ -8207,9 +8225,9 @@ layerNorm_AVX2_apply:
 	VBROADCASTSS (R11), Y4
 	VBROADCASTSS (R12), Y5
 	VFMADD213PS  Y5, Y4, Y2
-	VMOVUPS      Y2, (R10)
 	ADDQ         $0x04, R11
 	ADDQ         $0x04, R12
+	VMOVUPS      Y2, (R10)
 	ADDQ         CX, R9
 	ADDQ         DX, R10
 	DECQ         DI
@@ -9218,5 +9236,11841 @@ winogradOutput_AVX2_next:
 	JNZ  winogradOutput_AVX2_tile
 
 winogradOutput_AVX2_end:
+	VZEROUPPER
+	RET
+
+// func tile1x1BF16(t *CellTile)
+// Requires: AVX, AVX512BW, AVX512F, AVX512_BF16, BMI2
+TEXT ·tile1x1BF16(SB), NOSPLIT, $16-8
+	MOVQ  t+0(FP), R15
+	MOVQ  192(R15), R14
+	MOVQ  168(R15), R13
+	MOVQ  R13, (SP)
+	MOVQ  176(R15), R13
+	MOVQ  R13, 8(SP)
+	TESTQ R13, R13
+	JZ    end_BF16_1x1
+
+span_BF16_1x1:
+	MOVQ    (SP), R13
+	MOVLQSX (R13), R13
+	MOVQ    24(R15), R10
+	LEAQ    (R10)(R13*4), R10
+	VPXORD  Z0, Z0, Z0
+	MOVQ    56(R15), R12
+	TESTQ   R12, R12
+	JZ      kdone_BF16_1x1
+	MOVQ    48(R15), R11
+	MOVQ    (R15), BP
+	MOVLQSX 208(R15), AX
+	LEAQ    (BP)(AX*4), AX
+
+k_BF16_1x1:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z1
+	VBROADCASTSS (AX)(BP*4), Z2
+
+	// VDPBF16PS Z1, Z2, Z0
+	LONG $0x486ef262
+	WORD $0xc152
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k_BF16_1x1
+
+kdone_BF16_1x1:
+	MOVQ    104(R15), R12
+	TESTQ   R12, R12
+	JZ      k2done_BF16_1x1
+	MOVQ    96(R15), R11
+	MOVQ    72(R15), BP
+	MOVLQSX 240(R15), AX
+	LEAQ    (BP)(AX*4), AX
+
+k2_BF16_1x1:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z1
+	VBROADCASTSS (AX)(BP*4), Z2
+
+	// VDPBF16PS Z1, Z2, Z0
+	LONG $0x486ef262
+	WORD $0xc152
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k2_BF16_1x1
+
+k2done_BF16_1x1:
+	MOVQ         (SP), R13
+	VBROADCASTSS 336(R15), Z2
+	VBROADCASTSS 368(R15), Z1
+	VFMADD213PS  Z1, Z2, Z0
+	MOVQ         152(R15), R12
+	TESTQ        R12, R12
+	JZ           noresidual_BF16_1x1
+	MOVQ         144(R15), R11
+	MOVLQSX      8(R13), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVL         $0xaaaaaaaa, AX
+	KMOVD        AX, K2
+	MOVLQSX      304(R15), R12
+	CMPL         432(R15), $0x01
+	JL           res0f32_BF16_1x1
+	JE           res0low_BF16_1x1
+	VMOVDQU16.Z  (R11)(R12*4), K2, Z1
+	VADDPS       Z1, Z0, Z0
+	JMP          res0added_BF16_1x1
+
+res0low_BF16_1x1:
+	VPSLLD $0x10, (R11)(R12*4), Z1
+	VADDPS Z1, Z0, Z0
+	JMP    res0added_BF16_1x1
+
+res0f32_BF16_1x1:
+	VADDPS (R11)(R12*4), Z0, Z0
+
+res0added_BF16_1x1:
+noresidual_BF16_1x1:
+	MOVQ   200(R15), AX
+	TESTQ  AX, AX
+	JZ     norelu_BF16_1x1
+	VPXORD Z1, Z1, Z1
+	VMAXPS Z0, Z1, Z0
+
+norelu_BF16_1x1:
+	MOVQ      120(R15), R10
+	MOVLQSX   4(R13), R12
+	LEAQ      (R10)(R12*4), R10
+	MOVLQSX   12(R13), BP
+	MOVQ      $0x00000001, CX
+	SHLXQ     BP, CX, CX
+	DECQ      CX
+	KMOVW     CX, K1
+	VMOVDQU32 interleave<>+0(SB), Z2
+	ADDQ      BP, BP
+	MOVQ      $0x00000001, BX
+	SHLXQ     BP, BX, BX
+	DECQ      BX
+	MOVL      $0x55555555, DX
+	ANDL      DX, BX
+	MOVLQSX   272(R15), R12
+	MOVL      400(R15), AX
+	SUBL      $0x01, AX
+	JL        row0f32_BF16_1x1
+	SHLXL     AX, BX, CX
+	KMOVD     CX, K3
+
+	// VCVTNE2PS2BF16 Z0, Z0, Z1
+	LONG      $0x487ff262
+	WORD      $0xc872
+	VPERMW    Z1, Z2, Z1
+	VMOVDQU16 Z1, K3, (R10)(R12*4)
+	JMP       row1_BF16_1x1
+
+row0f32_BF16_1x1:
+	VMOVUPS Z0, K1, (R10)(R12*4)
+
+row1_BF16_1x1:
+	ADDQ $0x10, (SP)
+	DECQ 8(SP)
+	JNZ  span_BF16_1x1
+
+end_BF16_1x1:
+	VZEROUPPER
+	RET
+
+// func tile1x2BF16(t *CellTile)
+// Requires: AVX, AVX512BW, AVX512F, AVX512_BF16, BMI2
+TEXT ·tile1x2BF16(SB), NOSPLIT, $16-8
+	MOVQ  t+0(FP), R15
+	MOVQ  192(R15), R14
+	MOVQ  168(R15), R13
+	MOVQ  R13, (SP)
+	MOVQ  176(R15), R13
+	MOVQ  R13, 8(SP)
+	TESTQ R13, R13
+	JZ    end_BF16_1x2
+
+span_BF16_1x2:
+	MOVQ    (SP), R13
+	MOVLQSX (R13), R13
+	MOVQ    24(R15), R10
+	LEAQ    (R10)(R13*4), R10
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	MOVQ    56(R15), R12
+	TESTQ   R12, R12
+	JZ      kdone_BF16_1x2
+	MOVQ    48(R15), R11
+	MOVQ    (R15), BP
+	MOVLQSX 208(R15), AX
+	LEAQ    (BP)(AX*4), AX
+
+k_BF16_1x2:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z2
+	VMOVUPS      (R13)(R14*4), Z3
+	VBROADCASTSS (AX)(BP*4), Z4
+
+	// VDPBF16PS Z2, Z4, Z0; VDPBF16PS Z3, Z4, Z1
+	LONG $0x485ef262
+	WORD $0xc252
+	LONG $0x485ef262
+	WORD $0xcb52
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k_BF16_1x2
+
+kdone_BF16_1x2:
+	MOVQ    104(R15), R12
+	TESTQ   R12, R12
+	JZ      k2done_BF16_1x2
+	MOVQ    96(R15), R11
+	MOVQ    72(R15), BP
+	MOVLQSX 240(R15), AX
+	LEAQ    (BP)(AX*4), AX
+
+k2_BF16_1x2:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z2
+	VMOVUPS      (R13)(R14*4), Z3
+	VBROADCASTSS (AX)(BP*4), Z4
+
+	// VDPBF16PS Z2, Z4, Z0; VDPBF16PS Z3, Z4, Z1
+	LONG $0x485ef262
+	WORD $0xc252
+	LONG $0x485ef262
+	WORD $0xcb52
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k2_BF16_1x2
+
+k2done_BF16_1x2:
+	MOVQ         (SP), R13
+	VBROADCASTSS 336(R15), Z4
+	VBROADCASTSS 368(R15), Z2
+	VFMADD213PS  Z2, Z4, Z0
+	VFMADD213PS  Z2, Z4, Z1
+	MOVQ         152(R15), R12
+	TESTQ        R12, R12
+	JZ           noresidual_BF16_1x2
+	MOVQ         144(R15), R11
+	MOVLQSX      8(R13), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVL         $0xaaaaaaaa, AX
+	KMOVD        AX, K2
+	MOVLQSX      304(R15), R12
+	CMPL         432(R15), $0x01
+	JL           res0f32_BF16_1x2
+	JE           res0low_BF16_1x2
+	VMOVDQU16.Z  (R11)(R12*4), K2, Z2
+	VADDPS       Z2, Z0, Z0
+	VMOVDQU16.Z  64(R11)(R12*4), K2, Z2
+	VADDPS       Z2, Z1, Z1
+	JMP          res0added_BF16_1x2
+
+res0low_BF16_1x2:
+	VPSLLD $0x10, (R11)(R12*4), Z2
+	VADDPS Z2, Z0, Z0
+	VPSLLD $0x10, 64(R11)(R12*4), Z2
+	VADDPS Z2, Z1, Z1
+	JMP    res0added_BF16_1x2
+
+res0f32_BF16_1x2:
+	VADDPS (R11)(R12*4), Z0, Z0
+	VADDPS 64(R11)(R12*4), Z1, Z1
+
+res0added_BF16_1x2:
+noresidual_BF16_1x2:
+	MOVQ   200(R15), AX
+	TESTQ  AX, AX
+	JZ     norelu_BF16_1x2
+	VPXORD Z2, Z2, Z2
+	VMAXPS Z0, Z2, Z0
+	VMAXPS Z1, Z2, Z1
+
+norelu_BF16_1x2:
+	MOVQ      120(R15), R10
+	MOVLQSX   4(R13), R12
+	LEAQ      (R10)(R12*4), R10
+	MOVLQSX   12(R13), BP
+	MOVQ      $0x00000001, CX
+	SHLXQ     BP, CX, CX
+	DECQ      CX
+	KMOVW     CX, K1
+	VMOVDQU32 interleave<>+0(SB), Z3
+	ADDQ      BP, BP
+	MOVQ      $0x00000001, BX
+	SHLXQ     BP, BX, BX
+	DECQ      BX
+	MOVL      $0x55555555, DX
+	ANDL      DX, BX
+	MOVLQSX   272(R15), R12
+	MOVL      400(R15), AX
+	SUBL      $0x01, AX
+	JL        row0f32_BF16_1x2
+	SHLXL     AX, BX, CX
+	KMOVD     CX, K3
+	SHLXL     AX, DX, CX
+	KMOVD     CX, K2
+
+	// VCVTNE2PS2BF16 Z0, Z0, Z2
+	LONG      $0x487ff262
+	WORD      $0xd072
+	VPERMW    Z2, Z3, Z2
+	VMOVDQU16 Z2, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z1, Z1, Z2
+	LONG      $0x4877f262
+	WORD      $0xd172
+	VPERMW    Z2, Z3, Z2
+	VMOVDQU16 Z2, K3, 64(R10)(R12*4)
+	JMP       row1_BF16_1x2
+
+row0f32_BF16_1x2:
+	VMOVUPS Z0, (R10)(R12*4)
+	VMOVUPS Z1, K1, 64(R10)(R12*4)
+
+row1_BF16_1x2:
+	ADDQ $0x10, (SP)
+	DECQ 8(SP)
+	JNZ  span_BF16_1x2
+
+end_BF16_1x2:
+	VZEROUPPER
+	RET
+
+// func tile1x3BF16(t *CellTile)
+// Requires: AVX, AVX512BW, AVX512F, AVX512_BF16, BMI2
+TEXT ·tile1x3BF16(SB), NOSPLIT, $16-8
+	MOVQ  t+0(FP), R15
+	MOVQ  192(R15), R14
+	MOVQ  168(R15), R13
+	MOVQ  R13, (SP)
+	MOVQ  176(R15), R13
+	MOVQ  R13, 8(SP)
+	TESTQ R13, R13
+	JZ    end_BF16_1x3
+
+span_BF16_1x3:
+	MOVQ    (SP), R13
+	MOVLQSX (R13), R13
+	MOVQ    24(R15), R10
+	LEAQ    (R10)(R13*4), R10
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	MOVQ    56(R15), R12
+	TESTQ   R12, R12
+	JZ      kdone_BF16_1x3
+	MOVQ    48(R15), R11
+	MOVQ    (R15), BP
+	MOVLQSX 208(R15), AX
+	LEAQ    (BP)(AX*4), AX
+
+k_BF16_1x3:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z3
+	VMOVUPS      (R13)(R14*4), Z4
+	VMOVUPS      (R13)(R14*8), Z5
+	VBROADCASTSS (AX)(BP*4), Z6
+
+	// VDPBF16PS Z3, Z6, Z0; VDPBF16PS Z4, Z6, Z1; VDPBF16PS Z5, Z6, Z2
+	LONG $0x484ef262
+	WORD $0xc352
+	LONG $0x484ef262
+	WORD $0xcc52
+	LONG $0x484ef262
+	WORD $0xd552
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k_BF16_1x3
+
+kdone_BF16_1x3:
+	MOVQ    104(R15), R12
+	TESTQ   R12, R12
+	JZ      k2done_BF16_1x3
+	MOVQ    96(R15), R11
+	MOVQ    72(R15), BP
+	MOVLQSX 240(R15), AX
+	LEAQ    (BP)(AX*4), AX
+
+k2_BF16_1x3:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z3
+	VMOVUPS      (R13)(R14*4), Z4
+	VMOVUPS      (R13)(R14*8), Z5
+	VBROADCASTSS (AX)(BP*4), Z6
+
+	// VDPBF16PS Z3, Z6, Z0; VDPBF16PS Z4, Z6, Z1; VDPBF16PS Z5, Z6, Z2
+	LONG $0x484ef262
+	WORD $0xc352
+	LONG $0x484ef262
+	WORD $0xcc52
+	LONG $0x484ef262
+	WORD $0xd552
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k2_BF16_1x3
+
+k2done_BF16_1x3:
+	MOVQ         (SP), R13
+	VBROADCASTSS 336(R15), Z6
+	VBROADCASTSS 368(R15), Z3
+	VFMADD213PS  Z3, Z6, Z0
+	VFMADD213PS  Z3, Z6, Z1
+	VFMADD213PS  Z3, Z6, Z2
+	MOVQ         152(R15), R12
+	TESTQ        R12, R12
+	JZ           noresidual_BF16_1x3
+	MOVQ         144(R15), R11
+	MOVLQSX      8(R13), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVL         $0xaaaaaaaa, AX
+	KMOVD        AX, K2
+	MOVLQSX      304(R15), R12
+	CMPL         432(R15), $0x01
+	JL           res0f32_BF16_1x3
+	JE           res0low_BF16_1x3
+	VMOVDQU16.Z  (R11)(R12*4), K2, Z3
+	VADDPS       Z3, Z0, Z0
+	VMOVDQU16.Z  64(R11)(R12*4), K2, Z3
+	VADDPS       Z3, Z1, Z1
+	VMOVDQU16.Z  128(R11)(R12*4), K2, Z3
+	VADDPS       Z3, Z2, Z2
+	JMP          res0added_BF16_1x3
+
+res0low_BF16_1x3:
+	VPSLLD $0x10, (R11)(R12*4), Z3
+	VADDPS Z3, Z0, Z0
+	VPSLLD $0x10, 64(R11)(R12*4), Z3
+	VADDPS Z3, Z1, Z1
+	VPSLLD $0x10, 128(R11)(R12*4), Z3
+	VADDPS Z3, Z2, Z2
+	JMP    res0added_BF16_1x3
+
+res0f32_BF16_1x3:
+	VADDPS (R11)(R12*4), Z0, Z0
+	VADDPS 64(R11)(R12*4), Z1, Z1
+	VADDPS 128(R11)(R12*4), Z2, Z2
+
+res0added_BF16_1x3:
+noresidual_BF16_1x3:
+	MOVQ   200(R15), AX
+	TESTQ  AX, AX
+	JZ     norelu_BF16_1x3
+	VPXORD Z3, Z3, Z3
+	VMAXPS Z0, Z3, Z0
+	VMAXPS Z1, Z3, Z1
+	VMAXPS Z2, Z3, Z2
+
+norelu_BF16_1x3:
+	MOVQ      120(R15), R10
+	MOVLQSX   4(R13), R12
+	LEAQ      (R10)(R12*4), R10
+	MOVLQSX   12(R13), BP
+	MOVQ      $0x00000001, CX
+	SHLXQ     BP, CX, CX
+	DECQ      CX
+	KMOVW     CX, K1
+	VMOVDQU32 interleave<>+0(SB), Z4
+	ADDQ      BP, BP
+	MOVQ      $0x00000001, BX
+	SHLXQ     BP, BX, BX
+	DECQ      BX
+	MOVL      $0x55555555, DX
+	ANDL      DX, BX
+	MOVLQSX   272(R15), R12
+	MOVL      400(R15), AX
+	SUBL      $0x01, AX
+	JL        row0f32_BF16_1x3
+	SHLXL     AX, BX, CX
+	KMOVD     CX, K3
+	SHLXL     AX, DX, CX
+	KMOVD     CX, K2
+
+	// VCVTNE2PS2BF16 Z0, Z0, Z3
+	LONG      $0x487ff262
+	WORD      $0xd872
+	VPERMW    Z3, Z4, Z3
+	VMOVDQU16 Z3, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z1, Z1, Z3
+	LONG      $0x4877f262
+	WORD      $0xd972
+	VPERMW    Z3, Z4, Z3
+	VMOVDQU16 Z3, K2, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z2, Z2, Z3
+	LONG      $0x486ff262
+	WORD      $0xda72
+	VPERMW    Z3, Z4, Z3
+	VMOVDQU16 Z3, K3, 128(R10)(R12*4)
+	JMP       row1_BF16_1x3
+
+row0f32_BF16_1x3:
+	VMOVUPS Z0, (R10)(R12*4)
+	VMOVUPS Z1, 64(R10)(R12*4)
+	VMOVUPS Z2, K1, 128(R10)(R12*4)
+
+row1_BF16_1x3:
+	ADDQ $0x10, (SP)
+	DECQ 8(SP)
+	JNZ  span_BF16_1x3
+
+end_BF16_1x3:
+	VZEROUPPER
+	RET
+
+// func tile2x1BF16(t *CellTile)
+// Requires: AVX, AVX512BW, AVX512F, AVX512_BF16, BMI2
+TEXT ·tile2x1BF16(SB), NOSPLIT, $16-8
+	MOVQ  t+0(FP), R15
+	MOVQ  192(R15), R14
+	MOVQ  168(R15), R13
+	MOVQ  R13, (SP)
+	MOVQ  176(R15), R13
+	MOVQ  R13, 8(SP)
+	TESTQ R13, R13
+	JZ    end_BF16_2x1
+
+span_BF16_2x1:
+	MOVQ    (SP), R13
+	MOVLQSX (R13), R13
+	MOVQ    24(R15), R10
+	LEAQ    (R10)(R13*4), R10
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	MOVQ    56(R15), R12
+	TESTQ   R12, R12
+	JZ      kdone_BF16_2x1
+	MOVQ    48(R15), R11
+	MOVQ    (R15), BP
+	MOVLQSX 208(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 212(R15), BX
+	LEAQ    (BP)(BX*4), BX
+
+k_BF16_2x1:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z2
+	VBROADCASTSS (AX)(BP*4), Z3
+
+	// VDPBF16PS Z2, Z3, Z0
+	LONG         $0x4866f262
+	WORD         $0xc252
+	VBROADCASTSS (BX)(BP*4), Z4
+
+	// VDPBF16PS Z2, Z4, Z1
+	LONG $0x485ef262
+	WORD $0xca52
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k_BF16_2x1
+
+kdone_BF16_2x1:
+	MOVQ    104(R15), R12
+	TESTQ   R12, R12
+	JZ      k2done_BF16_2x1
+	MOVQ    96(R15), R11
+	MOVQ    72(R15), BP
+	MOVLQSX 240(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 244(R15), BX
+	LEAQ    (BP)(BX*4), BX
+
+k2_BF16_2x1:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z2
+	VBROADCASTSS (AX)(BP*4), Z3
+
+	// VDPBF16PS Z2, Z3, Z0
+	LONG         $0x4866f262
+	WORD         $0xc252
+	VBROADCASTSS (BX)(BP*4), Z4
+
+	// VDPBF16PS Z2, Z4, Z1
+	LONG $0x485ef262
+	WORD $0xca52
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k2_BF16_2x1
+
+k2done_BF16_2x1:
+	MOVQ         (SP), R13
+	VBROADCASTSS 336(R15), Z3
+	VBROADCASTSS 368(R15), Z2
+	VFMADD213PS  Z2, Z3, Z0
+	VBROADCASTSS 340(R15), Z3
+	VBROADCASTSS 372(R15), Z2
+	VFMADD213PS  Z2, Z3, Z1
+	MOVQ         152(R15), R12
+	TESTQ        R12, R12
+	JZ           noresidual_BF16_2x1
+	MOVQ         144(R15), R11
+	MOVLQSX      8(R13), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVL         $0xaaaaaaaa, AX
+	KMOVD        AX, K2
+	MOVLQSX      304(R15), R12
+	CMPL         432(R15), $0x01
+	JL           res0f32_BF16_2x1
+	JE           res0low_BF16_2x1
+	VMOVDQU16.Z  (R11)(R12*4), K2, Z2
+	VADDPS       Z2, Z0, Z0
+	JMP          res0added_BF16_2x1
+
+res0low_BF16_2x1:
+	VPSLLD $0x10, (R11)(R12*4), Z2
+	VADDPS Z2, Z0, Z0
+	JMP    res0added_BF16_2x1
+
+res0f32_BF16_2x1:
+	VADDPS (R11)(R12*4), Z0, Z0
+
+res0added_BF16_2x1:
+	MOVLQSX     308(R15), R12
+	CMPL        436(R15), $0x01
+	JL          res1f32_BF16_2x1
+	JE          res1low_BF16_2x1
+	VMOVDQU16.Z (R11)(R12*4), K2, Z2
+	VADDPS      Z2, Z1, Z1
+	JMP         res1added_BF16_2x1
+
+res1low_BF16_2x1:
+	VPSLLD $0x10, (R11)(R12*4), Z2
+	VADDPS Z2, Z1, Z1
+	JMP    res1added_BF16_2x1
+
+res1f32_BF16_2x1:
+	VADDPS (R11)(R12*4), Z1, Z1
+
+res1added_BF16_2x1:
+noresidual_BF16_2x1:
+	MOVQ   200(R15), AX
+	TESTQ  AX, AX
+	JZ     norelu_BF16_2x1
+	VPXORD Z2, Z2, Z2
+	VMAXPS Z0, Z2, Z0
+	VMAXPS Z1, Z2, Z1
+
+norelu_BF16_2x1:
+	MOVQ      120(R15), R10
+	MOVLQSX   4(R13), R12
+	LEAQ      (R10)(R12*4), R10
+	MOVLQSX   12(R13), BP
+	MOVQ      $0x00000001, CX
+	SHLXQ     BP, CX, CX
+	DECQ      CX
+	KMOVW     CX, K1
+	VMOVDQU32 interleave<>+0(SB), Z3
+	ADDQ      BP, BP
+	MOVQ      $0x00000001, BX
+	SHLXQ     BP, BX, BX
+	DECQ      BX
+	MOVL      $0x55555555, DX
+	ANDL      DX, BX
+	MOVLQSX   272(R15), R12
+	MOVL      400(R15), AX
+	SUBL      $0x01, AX
+	JL        row0f32_BF16_2x1
+	CMPL      AX, $0x02
+	JE        row0pair_BF16_2x1
+	SHLXL     AX, BX, CX
+	KMOVD     CX, K3
+
+	// VCVTNE2PS2BF16 Z0, Z0, Z2
+	LONG      $0x487ff262
+	WORD      $0xd072
+	VPERMW    Z2, Z3, Z2
+	VMOVDQU16 Z2, K3, (R10)(R12*4)
+	JMP       row1_BF16_2x1
+
+row0pair_BF16_2x1:
+	// VCVTNE2PS2BF16 Z0, Z1, Z2
+	LONG      $0x4877f262
+	WORD      $0xd072
+	VPERMW    Z2, Z3, Z2
+	VMOVDQU32 Z2, K1, (R10)(R12*4)
+	JMP       row2_BF16_2x1
+
+row0f32_BF16_2x1:
+	VMOVUPS Z0, K1, (R10)(R12*4)
+
+row1_BF16_2x1:
+	MOVLQSX 276(R15), R12
+	MOVL    404(R15), AX
+	SUBL    $0x01, AX
+	JL      row1f32_BF16_2x1
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+
+	// VCVTNE2PS2BF16 Z1, Z1, Z2
+	LONG      $0x4877f262
+	WORD      $0xd172
+	VPERMW    Z2, Z3, Z2
+	VMOVDQU16 Z2, K3, (R10)(R12*4)
+	JMP       row2_BF16_2x1
+
+row1f32_BF16_2x1:
+	VMOVUPS Z1, K1, (R10)(R12*4)
+
+row2_BF16_2x1:
+	ADDQ $0x10, (SP)
+	DECQ 8(SP)
+	JNZ  span_BF16_2x1
+
+end_BF16_2x1:
+	VZEROUPPER
+	RET
+
+// func tile2x2BF16(t *CellTile)
+// Requires: AVX, AVX512BW, AVX512F, AVX512_BF16, BMI2
+TEXT ·tile2x2BF16(SB), NOSPLIT, $16-8
+	MOVQ  t+0(FP), R15
+	MOVQ  192(R15), R14
+	MOVQ  168(R15), R13
+	MOVQ  R13, (SP)
+	MOVQ  176(R15), R13
+	MOVQ  R13, 8(SP)
+	TESTQ R13, R13
+	JZ    end_BF16_2x2
+
+span_BF16_2x2:
+	MOVQ    (SP), R13
+	MOVLQSX (R13), R13
+	MOVQ    24(R15), R10
+	LEAQ    (R10)(R13*4), R10
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	MOVQ    56(R15), R12
+	TESTQ   R12, R12
+	JZ      kdone_BF16_2x2
+	MOVQ    48(R15), R11
+	MOVQ    (R15), BP
+	MOVLQSX 208(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 212(R15), BX
+	LEAQ    (BP)(BX*4), BX
+
+k_BF16_2x2:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z4
+	VMOVUPS      (R13)(R14*4), Z5
+	VBROADCASTSS (AX)(BP*4), Z6
+
+	// VDPBF16PS Z4, Z6, Z0; VDPBF16PS Z5, Z6, Z1
+	LONG         $0x484ef262
+	WORD         $0xc452
+	LONG         $0x484ef262
+	WORD         $0xcd52
+	VBROADCASTSS (BX)(BP*4), Z7
+
+	// VDPBF16PS Z4, Z7, Z2; VDPBF16PS Z5, Z7, Z3
+	LONG $0x4846f262
+	WORD $0xd452
+	LONG $0x4846f262
+	WORD $0xdd52
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k_BF16_2x2
+
+kdone_BF16_2x2:
+	MOVQ    104(R15), R12
+	TESTQ   R12, R12
+	JZ      k2done_BF16_2x2
+	MOVQ    96(R15), R11
+	MOVQ    72(R15), BP
+	MOVLQSX 240(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 244(R15), BX
+	LEAQ    (BP)(BX*4), BX
+
+k2_BF16_2x2:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z4
+	VMOVUPS      (R13)(R14*4), Z5
+	VBROADCASTSS (AX)(BP*4), Z6
+
+	// VDPBF16PS Z4, Z6, Z0; VDPBF16PS Z5, Z6, Z1
+	LONG         $0x484ef262
+	WORD         $0xc452
+	LONG         $0x484ef262
+	WORD         $0xcd52
+	VBROADCASTSS (BX)(BP*4), Z7
+
+	// VDPBF16PS Z4, Z7, Z2; VDPBF16PS Z5, Z7, Z3
+	LONG $0x4846f262
+	WORD $0xd452
+	LONG $0x4846f262
+	WORD $0xdd52
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k2_BF16_2x2
+
+k2done_BF16_2x2:
+	MOVQ         (SP), R13
+	VBROADCASTSS 336(R15), Z6
+	VBROADCASTSS 368(R15), Z4
+	VFMADD213PS  Z4, Z6, Z0
+	VFMADD213PS  Z4, Z6, Z1
+	VBROADCASTSS 340(R15), Z6
+	VBROADCASTSS 372(R15), Z4
+	VFMADD213PS  Z4, Z6, Z2
+	VFMADD213PS  Z4, Z6, Z3
+	MOVQ         152(R15), R12
+	TESTQ        R12, R12
+	JZ           noresidual_BF16_2x2
+	MOVQ         144(R15), R11
+	MOVLQSX      8(R13), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVL         $0xaaaaaaaa, AX
+	KMOVD        AX, K2
+	MOVLQSX      304(R15), R12
+	CMPL         432(R15), $0x01
+	JL           res0f32_BF16_2x2
+	JE           res0low_BF16_2x2
+	VMOVDQU16.Z  (R11)(R12*4), K2, Z4
+	VADDPS       Z4, Z0, Z0
+	VMOVDQU16.Z  64(R11)(R12*4), K2, Z4
+	VADDPS       Z4, Z1, Z1
+	JMP          res0added_BF16_2x2
+
+res0low_BF16_2x2:
+	VPSLLD $0x10, (R11)(R12*4), Z4
+	VADDPS Z4, Z0, Z0
+	VPSLLD $0x10, 64(R11)(R12*4), Z4
+	VADDPS Z4, Z1, Z1
+	JMP    res0added_BF16_2x2
+
+res0f32_BF16_2x2:
+	VADDPS (R11)(R12*4), Z0, Z0
+	VADDPS 64(R11)(R12*4), Z1, Z1
+
+res0added_BF16_2x2:
+	MOVLQSX     308(R15), R12
+	CMPL        436(R15), $0x01
+	JL          res1f32_BF16_2x2
+	JE          res1low_BF16_2x2
+	VMOVDQU16.Z (R11)(R12*4), K2, Z4
+	VADDPS      Z4, Z2, Z2
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z4
+	VADDPS      Z4, Z3, Z3
+	JMP         res1added_BF16_2x2
+
+res1low_BF16_2x2:
+	VPSLLD $0x10, (R11)(R12*4), Z4
+	VADDPS Z4, Z2, Z2
+	VPSLLD $0x10, 64(R11)(R12*4), Z4
+	VADDPS Z4, Z3, Z3
+	JMP    res1added_BF16_2x2
+
+res1f32_BF16_2x2:
+	VADDPS (R11)(R12*4), Z2, Z2
+	VADDPS 64(R11)(R12*4), Z3, Z3
+
+res1added_BF16_2x2:
+noresidual_BF16_2x2:
+	MOVQ   200(R15), AX
+	TESTQ  AX, AX
+	JZ     norelu_BF16_2x2
+	VPXORD Z4, Z4, Z4
+	VMAXPS Z0, Z4, Z0
+	VMAXPS Z1, Z4, Z1
+	VMAXPS Z2, Z4, Z2
+	VMAXPS Z3, Z4, Z3
+
+norelu_BF16_2x2:
+	MOVQ      120(R15), R10
+	MOVLQSX   4(R13), R12
+	LEAQ      (R10)(R12*4), R10
+	MOVLQSX   12(R13), BP
+	MOVQ      $0x00000001, CX
+	SHLXQ     BP, CX, CX
+	DECQ      CX
+	KMOVW     CX, K1
+	VMOVDQU32 interleave<>+0(SB), Z5
+	ADDQ      BP, BP
+	MOVQ      $0x00000001, BX
+	SHLXQ     BP, BX, BX
+	DECQ      BX
+	MOVL      $0x55555555, DX
+	ANDL      DX, BX
+	MOVLQSX   272(R15), R12
+	MOVL      400(R15), AX
+	SUBL      $0x01, AX
+	JL        row0f32_BF16_2x2
+	CMPL      AX, $0x02
+	JE        row0pair_BF16_2x2
+	SHLXL     AX, BX, CX
+	KMOVD     CX, K3
+	SHLXL     AX, DX, CX
+	KMOVD     CX, K2
+
+	// VCVTNE2PS2BF16 Z0, Z0, Z4
+	LONG      $0x487ff262
+	WORD      $0xe072
+	VPERMW    Z4, Z5, Z4
+	VMOVDQU16 Z4, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z1, Z1, Z4
+	LONG      $0x4877f262
+	WORD      $0xe172
+	VPERMW    Z4, Z5, Z4
+	VMOVDQU16 Z4, K3, 64(R10)(R12*4)
+	JMP       row1_BF16_2x2
+
+row0pair_BF16_2x2:
+	// VCVTNE2PS2BF16 Z0, Z2, Z4
+	LONG      $0x486ff262
+	WORD      $0xe072
+	VPERMW    Z4, Z5, Z4
+	VMOVDQU32 Z4, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z1, Z3, Z4
+	LONG      $0x4867f262
+	WORD      $0xe172
+	VPERMW    Z4, Z5, Z4
+	VMOVDQU32 Z4, K1, 64(R10)(R12*4)
+	JMP       row2_BF16_2x2
+
+row0f32_BF16_2x2:
+	VMOVUPS Z0, (R10)(R12*4)
+	VMOVUPS Z1, K1, 64(R10)(R12*4)
+
+row1_BF16_2x2:
+	MOVLQSX 276(R15), R12
+	MOVL    404(R15), AX
+	SUBL    $0x01, AX
+	JL      row1f32_BF16_2x2
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z2, Z2, Z4
+	LONG      $0x486ff262
+	WORD      $0xe272
+	VPERMW    Z4, Z5, Z4
+	VMOVDQU16 Z4, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z3, Z3, Z4
+	LONG      $0x4867f262
+	WORD      $0xe372
+	VPERMW    Z4, Z5, Z4
+	VMOVDQU16 Z4, K3, 64(R10)(R12*4)
+	JMP       row2_BF16_2x2
+
+row1f32_BF16_2x2:
+	VMOVUPS Z2, (R10)(R12*4)
+	VMOVUPS Z3, K1, 64(R10)(R12*4)
+
+row2_BF16_2x2:
+	ADDQ $0x10, (SP)
+	DECQ 8(SP)
+	JNZ  span_BF16_2x2
+
+end_BF16_2x2:
+	VZEROUPPER
+	RET
+
+// func tile2x3BF16(t *CellTile)
+// Requires: AVX, AVX512BW, AVX512F, AVX512_BF16, BMI2
+TEXT ·tile2x3BF16(SB), NOSPLIT, $16-8
+	MOVQ  t+0(FP), R15
+	MOVQ  192(R15), R14
+	MOVQ  168(R15), R13
+	MOVQ  R13, (SP)
+	MOVQ  176(R15), R13
+	MOVQ  R13, 8(SP)
+	TESTQ R13, R13
+	JZ    end_BF16_2x3
+
+span_BF16_2x3:
+	MOVQ    (SP), R13
+	MOVLQSX (R13), R13
+	MOVQ    24(R15), R10
+	LEAQ    (R10)(R13*4), R10
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	MOVQ    56(R15), R12
+	TESTQ   R12, R12
+	JZ      kdone_BF16_2x3
+	MOVQ    48(R15), R11
+	MOVQ    (R15), BP
+	MOVLQSX 208(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 212(R15), BX
+	LEAQ    (BP)(BX*4), BX
+
+k_BF16_2x3:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z6
+	VMOVUPS      (R13)(R14*4), Z7
+	VMOVUPS      (R13)(R14*8), Z8
+	VBROADCASTSS (AX)(BP*4), Z9
+
+	// VDPBF16PS Z6, Z9, Z0; VDPBF16PS Z7, Z9, Z1; VDPBF16PS Z8, Z9, Z2
+	LONG         $0x4836f262
+	WORD         $0xc652
+	LONG         $0x4836f262
+	WORD         $0xcf52
+	LONG         $0x4836d262
+	WORD         $0xd052
+	VBROADCASTSS (BX)(BP*4), Z10
+
+	// VDPBF16PS Z6, Z10, Z3; VDPBF16PS Z7, Z10, Z4; VDPBF16PS Z8, Z10, Z5
+	LONG $0x482ef262
+	WORD $0xde52
+	LONG $0x482ef262
+	WORD $0xe752
+	LONG $0x482ed262
+	WORD $0xe852
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k_BF16_2x3
+
+kdone_BF16_2x3:
+	MOVQ    104(R15), R12
+	TESTQ   R12, R12
+	JZ      k2done_BF16_2x3
+	MOVQ    96(R15), R11
+	MOVQ    72(R15), BP
+	MOVLQSX 240(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 244(R15), BX
+	LEAQ    (BP)(BX*4), BX
+
+k2_BF16_2x3:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z6
+	VMOVUPS      (R13)(R14*4), Z7
+	VMOVUPS      (R13)(R14*8), Z8
+	VBROADCASTSS (AX)(BP*4), Z9
+
+	// VDPBF16PS Z6, Z9, Z0; VDPBF16PS Z7, Z9, Z1; VDPBF16PS Z8, Z9, Z2
+	LONG         $0x4836f262
+	WORD         $0xc652
+	LONG         $0x4836f262
+	WORD         $0xcf52
+	LONG         $0x4836d262
+	WORD         $0xd052
+	VBROADCASTSS (BX)(BP*4), Z10
+
+	// VDPBF16PS Z6, Z10, Z3; VDPBF16PS Z7, Z10, Z4; VDPBF16PS Z8, Z10, Z5
+	LONG $0x482ef262
+	WORD $0xde52
+	LONG $0x482ef262
+	WORD $0xe752
+	LONG $0x482ed262
+	WORD $0xe852
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k2_BF16_2x3
+
+k2done_BF16_2x3:
+	MOVQ         (SP), R13
+	VBROADCASTSS 336(R15), Z9
+	VBROADCASTSS 368(R15), Z6
+	VFMADD213PS  Z6, Z9, Z0
+	VFMADD213PS  Z6, Z9, Z1
+	VFMADD213PS  Z6, Z9, Z2
+	VBROADCASTSS 340(R15), Z9
+	VBROADCASTSS 372(R15), Z6
+	VFMADD213PS  Z6, Z9, Z3
+	VFMADD213PS  Z6, Z9, Z4
+	VFMADD213PS  Z6, Z9, Z5
+	MOVQ         152(R15), R12
+	TESTQ        R12, R12
+	JZ           noresidual_BF16_2x3
+	MOVQ         144(R15), R11
+	MOVLQSX      8(R13), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVL         $0xaaaaaaaa, AX
+	KMOVD        AX, K2
+	MOVLQSX      304(R15), R12
+	CMPL         432(R15), $0x01
+	JL           res0f32_BF16_2x3
+	JE           res0low_BF16_2x3
+	VMOVDQU16.Z  (R11)(R12*4), K2, Z6
+	VADDPS       Z6, Z0, Z0
+	VMOVDQU16.Z  64(R11)(R12*4), K2, Z6
+	VADDPS       Z6, Z1, Z1
+	VMOVDQU16.Z  128(R11)(R12*4), K2, Z6
+	VADDPS       Z6, Z2, Z2
+	JMP          res0added_BF16_2x3
+
+res0low_BF16_2x3:
+	VPSLLD $0x10, (R11)(R12*4), Z6
+	VADDPS Z6, Z0, Z0
+	VPSLLD $0x10, 64(R11)(R12*4), Z6
+	VADDPS Z6, Z1, Z1
+	VPSLLD $0x10, 128(R11)(R12*4), Z6
+	VADDPS Z6, Z2, Z2
+	JMP    res0added_BF16_2x3
+
+res0f32_BF16_2x3:
+	VADDPS (R11)(R12*4), Z0, Z0
+	VADDPS 64(R11)(R12*4), Z1, Z1
+	VADDPS 128(R11)(R12*4), Z2, Z2
+
+res0added_BF16_2x3:
+	MOVLQSX     308(R15), R12
+	CMPL        436(R15), $0x01
+	JL          res1f32_BF16_2x3
+	JE          res1low_BF16_2x3
+	VMOVDQU16.Z (R11)(R12*4), K2, Z6
+	VADDPS      Z6, Z3, Z3
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z6
+	VADDPS      Z6, Z4, Z4
+	VMOVDQU16.Z 128(R11)(R12*4), K2, Z6
+	VADDPS      Z6, Z5, Z5
+	JMP         res1added_BF16_2x3
+
+res1low_BF16_2x3:
+	VPSLLD $0x10, (R11)(R12*4), Z6
+	VADDPS Z6, Z3, Z3
+	VPSLLD $0x10, 64(R11)(R12*4), Z6
+	VADDPS Z6, Z4, Z4
+	VPSLLD $0x10, 128(R11)(R12*4), Z6
+	VADDPS Z6, Z5, Z5
+	JMP    res1added_BF16_2x3
+
+res1f32_BF16_2x3:
+	VADDPS (R11)(R12*4), Z3, Z3
+	VADDPS 64(R11)(R12*4), Z4, Z4
+	VADDPS 128(R11)(R12*4), Z5, Z5
+
+res1added_BF16_2x3:
+noresidual_BF16_2x3:
+	MOVQ   200(R15), AX
+	TESTQ  AX, AX
+	JZ     norelu_BF16_2x3
+	VPXORD Z6, Z6, Z6
+	VMAXPS Z0, Z6, Z0
+	VMAXPS Z1, Z6, Z1
+	VMAXPS Z2, Z6, Z2
+	VMAXPS Z3, Z6, Z3
+	VMAXPS Z4, Z6, Z4
+	VMAXPS Z5, Z6, Z5
+
+norelu_BF16_2x3:
+	MOVQ      120(R15), R10
+	MOVLQSX   4(R13), R12
+	LEAQ      (R10)(R12*4), R10
+	MOVLQSX   12(R13), BP
+	MOVQ      $0x00000001, CX
+	SHLXQ     BP, CX, CX
+	DECQ      CX
+	KMOVW     CX, K1
+	VMOVDQU32 interleave<>+0(SB), Z7
+	ADDQ      BP, BP
+	MOVQ      $0x00000001, BX
+	SHLXQ     BP, BX, BX
+	DECQ      BX
+	MOVL      $0x55555555, DX
+	ANDL      DX, BX
+	MOVLQSX   272(R15), R12
+	MOVL      400(R15), AX
+	SUBL      $0x01, AX
+	JL        row0f32_BF16_2x3
+	CMPL      AX, $0x02
+	JE        row0pair_BF16_2x3
+	SHLXL     AX, BX, CX
+	KMOVD     CX, K3
+	SHLXL     AX, DX, CX
+	KMOVD     CX, K2
+
+	// VCVTNE2PS2BF16 Z0, Z0, Z6
+	LONG      $0x487ff262
+	WORD      $0xf072
+	VPERMW    Z6, Z7, Z6
+	VMOVDQU16 Z6, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z1, Z1, Z6
+	LONG      $0x4877f262
+	WORD      $0xf172
+	VPERMW    Z6, Z7, Z6
+	VMOVDQU16 Z6, K2, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z2, Z2, Z6
+	LONG      $0x486ff262
+	WORD      $0xf272
+	VPERMW    Z6, Z7, Z6
+	VMOVDQU16 Z6, K3, 128(R10)(R12*4)
+	JMP       row1_BF16_2x3
+
+row0pair_BF16_2x3:
+	// VCVTNE2PS2BF16 Z0, Z3, Z6
+	LONG      $0x4867f262
+	WORD      $0xf072
+	VPERMW    Z6, Z7, Z6
+	VMOVDQU32 Z6, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z1, Z4, Z6
+	LONG      $0x485ff262
+	WORD      $0xf172
+	VPERMW    Z6, Z7, Z6
+	VMOVDQU32 Z6, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z2, Z5, Z6
+	LONG      $0x4857f262
+	WORD      $0xf272
+	VPERMW    Z6, Z7, Z6
+	VMOVDQU32 Z6, K1, 128(R10)(R12*4)
+	JMP       row2_BF16_2x3
+
+row0f32_BF16_2x3:
+	VMOVUPS Z0, (R10)(R12*4)
+	VMOVUPS Z1, 64(R10)(R12*4)
+	VMOVUPS Z2, K1, 128(R10)(R12*4)
+
+row1_BF16_2x3:
+	MOVLQSX 276(R15), R12
+	MOVL    404(R15), AX
+	SUBL    $0x01, AX
+	JL      row1f32_BF16_2x3
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z3, Z3, Z6
+	LONG      $0x4867f262
+	WORD      $0xf372
+	VPERMW    Z6, Z7, Z6
+	VMOVDQU16 Z6, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z4, Z4, Z6
+	LONG      $0x485ff262
+	WORD      $0xf472
+	VPERMW    Z6, Z7, Z6
+	VMOVDQU16 Z6, K2, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z5, Z5, Z6
+	LONG      $0x4857f262
+	WORD      $0xf572
+	VPERMW    Z6, Z7, Z6
+	VMOVDQU16 Z6, K3, 128(R10)(R12*4)
+	JMP       row2_BF16_2x3
+
+row1f32_BF16_2x3:
+	VMOVUPS Z3, (R10)(R12*4)
+	VMOVUPS Z4, 64(R10)(R12*4)
+	VMOVUPS Z5, K1, 128(R10)(R12*4)
+
+row2_BF16_2x3:
+	ADDQ $0x10, (SP)
+	DECQ 8(SP)
+	JNZ  span_BF16_2x3
+
+end_BF16_2x3:
+	VZEROUPPER
+	RET
+
+// func tile3x1BF16(t *CellTile)
+// Requires: AVX, AVX512BW, AVX512F, AVX512_BF16, BMI2
+TEXT ·tile3x1BF16(SB), NOSPLIT, $16-8
+	MOVQ  t+0(FP), R15
+	MOVQ  192(R15), R14
+	MOVQ  168(R15), R13
+	MOVQ  R13, (SP)
+	MOVQ  176(R15), R13
+	MOVQ  R13, 8(SP)
+	TESTQ R13, R13
+	JZ    end_BF16_3x1
+
+span_BF16_3x1:
+	MOVQ    (SP), R13
+	MOVLQSX (R13), R13
+	MOVQ    24(R15), R10
+	LEAQ    (R10)(R13*4), R10
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	MOVQ    56(R15), R12
+	TESTQ   R12, R12
+	JZ      kdone_BF16_3x1
+	MOVQ    48(R15), R11
+	MOVQ    (R15), BP
+	MOVLQSX 208(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 212(R15), BX
+	LEAQ    (BP)(BX*4), BX
+	MOVLQSX 216(R15), CX
+	LEAQ    (BP)(CX*4), CX
+
+k_BF16_3x1:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z3
+	VBROADCASTSS (AX)(BP*4), Z4
+
+	// VDPBF16PS Z3, Z4, Z0
+	LONG         $0x485ef262
+	WORD         $0xc352
+	VBROADCASTSS (BX)(BP*4), Z5
+
+	// VDPBF16PS Z3, Z5, Z1
+	LONG         $0x4856f262
+	WORD         $0xcb52
+	VBROADCASTSS (CX)(BP*4), Z6
+
+	// VDPBF16PS Z3, Z6, Z2
+	LONG $0x484ef262
+	WORD $0xd352
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k_BF16_3x1
+
+kdone_BF16_3x1:
+	MOVQ    104(R15), R12
+	TESTQ   R12, R12
+	JZ      k2done_BF16_3x1
+	MOVQ    96(R15), R11
+	MOVQ    72(R15), BP
+	MOVLQSX 240(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 244(R15), BX
+	LEAQ    (BP)(BX*4), BX
+	MOVLQSX 248(R15), CX
+	LEAQ    (BP)(CX*4), CX
+
+k2_BF16_3x1:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z3
+	VBROADCASTSS (AX)(BP*4), Z4
+
+	// VDPBF16PS Z3, Z4, Z0
+	LONG         $0x485ef262
+	WORD         $0xc352
+	VBROADCASTSS (BX)(BP*4), Z5
+
+	// VDPBF16PS Z3, Z5, Z1
+	LONG         $0x4856f262
+	WORD         $0xcb52
+	VBROADCASTSS (CX)(BP*4), Z6
+
+	// VDPBF16PS Z3, Z6, Z2
+	LONG $0x484ef262
+	WORD $0xd352
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k2_BF16_3x1
+
+k2done_BF16_3x1:
+	MOVQ         (SP), R13
+	VBROADCASTSS 336(R15), Z4
+	VBROADCASTSS 368(R15), Z3
+	VFMADD213PS  Z3, Z4, Z0
+	VBROADCASTSS 340(R15), Z4
+	VBROADCASTSS 372(R15), Z3
+	VFMADD213PS  Z3, Z4, Z1
+	VBROADCASTSS 344(R15), Z4
+	VBROADCASTSS 376(R15), Z3
+	VFMADD213PS  Z3, Z4, Z2
+	MOVQ         152(R15), R12
+	TESTQ        R12, R12
+	JZ           noresidual_BF16_3x1
+	MOVQ         144(R15), R11
+	MOVLQSX      8(R13), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVL         $0xaaaaaaaa, AX
+	KMOVD        AX, K2
+	MOVLQSX      304(R15), R12
+	CMPL         432(R15), $0x01
+	JL           res0f32_BF16_3x1
+	JE           res0low_BF16_3x1
+	VMOVDQU16.Z  (R11)(R12*4), K2, Z3
+	VADDPS       Z3, Z0, Z0
+	JMP          res0added_BF16_3x1
+
+res0low_BF16_3x1:
+	VPSLLD $0x10, (R11)(R12*4), Z3
+	VADDPS Z3, Z0, Z0
+	JMP    res0added_BF16_3x1
+
+res0f32_BF16_3x1:
+	VADDPS (R11)(R12*4), Z0, Z0
+
+res0added_BF16_3x1:
+	MOVLQSX     308(R15), R12
+	CMPL        436(R15), $0x01
+	JL          res1f32_BF16_3x1
+	JE          res1low_BF16_3x1
+	VMOVDQU16.Z (R11)(R12*4), K2, Z3
+	VADDPS      Z3, Z1, Z1
+	JMP         res1added_BF16_3x1
+
+res1low_BF16_3x1:
+	VPSLLD $0x10, (R11)(R12*4), Z3
+	VADDPS Z3, Z1, Z1
+	JMP    res1added_BF16_3x1
+
+res1f32_BF16_3x1:
+	VADDPS (R11)(R12*4), Z1, Z1
+
+res1added_BF16_3x1:
+	MOVLQSX     312(R15), R12
+	CMPL        440(R15), $0x01
+	JL          res2f32_BF16_3x1
+	JE          res2low_BF16_3x1
+	VMOVDQU16.Z (R11)(R12*4), K2, Z3
+	VADDPS      Z3, Z2, Z2
+	JMP         res2added_BF16_3x1
+
+res2low_BF16_3x1:
+	VPSLLD $0x10, (R11)(R12*4), Z3
+	VADDPS Z3, Z2, Z2
+	JMP    res2added_BF16_3x1
+
+res2f32_BF16_3x1:
+	VADDPS (R11)(R12*4), Z2, Z2
+
+res2added_BF16_3x1:
+noresidual_BF16_3x1:
+	MOVQ   200(R15), AX
+	TESTQ  AX, AX
+	JZ     norelu_BF16_3x1
+	VPXORD Z3, Z3, Z3
+	VMAXPS Z0, Z3, Z0
+	VMAXPS Z1, Z3, Z1
+	VMAXPS Z2, Z3, Z2
+
+norelu_BF16_3x1:
+	MOVQ      120(R15), R10
+	MOVLQSX   4(R13), R12
+	LEAQ      (R10)(R12*4), R10
+	MOVLQSX   12(R13), BP
+	MOVQ      $0x00000001, CX
+	SHLXQ     BP, CX, CX
+	DECQ      CX
+	KMOVW     CX, K1
+	VMOVDQU32 interleave<>+0(SB), Z4
+	ADDQ      BP, BP
+	MOVQ      $0x00000001, BX
+	SHLXQ     BP, BX, BX
+	DECQ      BX
+	MOVL      $0x55555555, DX
+	ANDL      DX, BX
+	MOVLQSX   272(R15), R12
+	MOVL      400(R15), AX
+	SUBL      $0x01, AX
+	JL        row0f32_BF16_3x1
+	CMPL      AX, $0x02
+	JE        row0pair_BF16_3x1
+	SHLXL     AX, BX, CX
+	KMOVD     CX, K3
+
+	// VCVTNE2PS2BF16 Z0, Z0, Z3
+	LONG      $0x487ff262
+	WORD      $0xd872
+	VPERMW    Z3, Z4, Z3
+	VMOVDQU16 Z3, K3, (R10)(R12*4)
+	JMP       row1_BF16_3x1
+
+row0pair_BF16_3x1:
+	// VCVTNE2PS2BF16 Z0, Z1, Z3
+	LONG      $0x4877f262
+	WORD      $0xd872
+	VPERMW    Z3, Z4, Z3
+	VMOVDQU32 Z3, K1, (R10)(R12*4)
+	JMP       row2_BF16_3x1
+
+row0f32_BF16_3x1:
+	VMOVUPS Z0, K1, (R10)(R12*4)
+
+row1_BF16_3x1:
+	MOVLQSX 276(R15), R12
+	MOVL    404(R15), AX
+	SUBL    $0x01, AX
+	JL      row1f32_BF16_3x1
+	CMPL    AX, $0x02
+	JE      row1pair_BF16_3x1
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+
+	// VCVTNE2PS2BF16 Z1, Z1, Z3
+	LONG      $0x4877f262
+	WORD      $0xd972
+	VPERMW    Z3, Z4, Z3
+	VMOVDQU16 Z3, K3, (R10)(R12*4)
+	JMP       row2_BF16_3x1
+
+row1pair_BF16_3x1:
+	// VCVTNE2PS2BF16 Z1, Z2, Z3
+	LONG      $0x486ff262
+	WORD      $0xd972
+	VPERMW    Z3, Z4, Z3
+	VMOVDQU32 Z3, K1, (R10)(R12*4)
+	JMP       row3_BF16_3x1
+
+row1f32_BF16_3x1:
+	VMOVUPS Z1, K1, (R10)(R12*4)
+
+row2_BF16_3x1:
+	MOVLQSX 280(R15), R12
+	MOVL    408(R15), AX
+	SUBL    $0x01, AX
+	JL      row2f32_BF16_3x1
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+
+	// VCVTNE2PS2BF16 Z2, Z2, Z3
+	LONG      $0x486ff262
+	WORD      $0xda72
+	VPERMW    Z3, Z4, Z3
+	VMOVDQU16 Z3, K3, (R10)(R12*4)
+	JMP       row3_BF16_3x1
+
+row2f32_BF16_3x1:
+	VMOVUPS Z2, K1, (R10)(R12*4)
+
+row3_BF16_3x1:
+	ADDQ $0x10, (SP)
+	DECQ 8(SP)
+	JNZ  span_BF16_3x1
+
+end_BF16_3x1:
+	VZEROUPPER
+	RET
+
+// func tile3x2BF16(t *CellTile)
+// Requires: AVX, AVX512BW, AVX512F, AVX512_BF16, BMI2
+TEXT ·tile3x2BF16(SB), NOSPLIT, $16-8
+	MOVQ  t+0(FP), R15
+	MOVQ  192(R15), R14
+	MOVQ  168(R15), R13
+	MOVQ  R13, (SP)
+	MOVQ  176(R15), R13
+	MOVQ  R13, 8(SP)
+	TESTQ R13, R13
+	JZ    end_BF16_3x2
+
+span_BF16_3x2:
+	MOVQ    (SP), R13
+	MOVLQSX (R13), R13
+	MOVQ    24(R15), R10
+	LEAQ    (R10)(R13*4), R10
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	MOVQ    56(R15), R12
+	TESTQ   R12, R12
+	JZ      kdone_BF16_3x2
+	MOVQ    48(R15), R11
+	MOVQ    (R15), BP
+	MOVLQSX 208(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 212(R15), BX
+	LEAQ    (BP)(BX*4), BX
+	MOVLQSX 216(R15), CX
+	LEAQ    (BP)(CX*4), CX
+
+k_BF16_3x2:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z6
+	VMOVUPS      (R13)(R14*4), Z7
+	VBROADCASTSS (AX)(BP*4), Z8
+
+	// VDPBF16PS Z6, Z8, Z0; VDPBF16PS Z7, Z8, Z1
+	LONG         $0x483ef262
+	WORD         $0xc652
+	LONG         $0x483ef262
+	WORD         $0xcf52
+	VBROADCASTSS (BX)(BP*4), Z9
+
+	// VDPBF16PS Z6, Z9, Z2; VDPBF16PS Z7, Z9, Z3
+	LONG         $0x4836f262
+	WORD         $0xd652
+	LONG         $0x4836f262
+	WORD         $0xdf52
+	VBROADCASTSS (CX)(BP*4), Z10
+
+	// VDPBF16PS Z6, Z10, Z4; VDPBF16PS Z7, Z10, Z5
+	LONG $0x482ef262
+	WORD $0xe652
+	LONG $0x482ef262
+	WORD $0xef52
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k_BF16_3x2
+
+kdone_BF16_3x2:
+	MOVQ    104(R15), R12
+	TESTQ   R12, R12
+	JZ      k2done_BF16_3x2
+	MOVQ    96(R15), R11
+	MOVQ    72(R15), BP
+	MOVLQSX 240(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 244(R15), BX
+	LEAQ    (BP)(BX*4), BX
+	MOVLQSX 248(R15), CX
+	LEAQ    (BP)(CX*4), CX
+
+k2_BF16_3x2:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z6
+	VMOVUPS      (R13)(R14*4), Z7
+	VBROADCASTSS (AX)(BP*4), Z8
+
+	// VDPBF16PS Z6, Z8, Z0; VDPBF16PS Z7, Z8, Z1
+	LONG         $0x483ef262
+	WORD         $0xc652
+	LONG         $0x483ef262
+	WORD         $0xcf52
+	VBROADCASTSS (BX)(BP*4), Z9
+
+	// VDPBF16PS Z6, Z9, Z2; VDPBF16PS Z7, Z9, Z3
+	LONG         $0x4836f262
+	WORD         $0xd652
+	LONG         $0x4836f262
+	WORD         $0xdf52
+	VBROADCASTSS (CX)(BP*4), Z10
+
+	// VDPBF16PS Z6, Z10, Z4; VDPBF16PS Z7, Z10, Z5
+	LONG $0x482ef262
+	WORD $0xe652
+	LONG $0x482ef262
+	WORD $0xef52
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k2_BF16_3x2
+
+k2done_BF16_3x2:
+	MOVQ         (SP), R13
+	VBROADCASTSS 336(R15), Z8
+	VBROADCASTSS 368(R15), Z6
+	VFMADD213PS  Z6, Z8, Z0
+	VFMADD213PS  Z6, Z8, Z1
+	VBROADCASTSS 340(R15), Z8
+	VBROADCASTSS 372(R15), Z6
+	VFMADD213PS  Z6, Z8, Z2
+	VFMADD213PS  Z6, Z8, Z3
+	VBROADCASTSS 344(R15), Z8
+	VBROADCASTSS 376(R15), Z6
+	VFMADD213PS  Z6, Z8, Z4
+	VFMADD213PS  Z6, Z8, Z5
+	MOVQ         152(R15), R12
+	TESTQ        R12, R12
+	JZ           noresidual_BF16_3x2
+	MOVQ         144(R15), R11
+	MOVLQSX      8(R13), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVL         $0xaaaaaaaa, AX
+	KMOVD        AX, K2
+	MOVLQSX      304(R15), R12
+	CMPL         432(R15), $0x01
+	JL           res0f32_BF16_3x2
+	JE           res0low_BF16_3x2
+	VMOVDQU16.Z  (R11)(R12*4), K2, Z6
+	VADDPS       Z6, Z0, Z0
+	VMOVDQU16.Z  64(R11)(R12*4), K2, Z6
+	VADDPS       Z6, Z1, Z1
+	JMP          res0added_BF16_3x2
+
+res0low_BF16_3x2:
+	VPSLLD $0x10, (R11)(R12*4), Z6
+	VADDPS Z6, Z0, Z0
+	VPSLLD $0x10, 64(R11)(R12*4), Z6
+	VADDPS Z6, Z1, Z1
+	JMP    res0added_BF16_3x2
+
+res0f32_BF16_3x2:
+	VADDPS (R11)(R12*4), Z0, Z0
+	VADDPS 64(R11)(R12*4), Z1, Z1
+
+res0added_BF16_3x2:
+	MOVLQSX     308(R15), R12
+	CMPL        436(R15), $0x01
+	JL          res1f32_BF16_3x2
+	JE          res1low_BF16_3x2
+	VMOVDQU16.Z (R11)(R12*4), K2, Z6
+	VADDPS      Z6, Z2, Z2
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z6
+	VADDPS      Z6, Z3, Z3
+	JMP         res1added_BF16_3x2
+
+res1low_BF16_3x2:
+	VPSLLD $0x10, (R11)(R12*4), Z6
+	VADDPS Z6, Z2, Z2
+	VPSLLD $0x10, 64(R11)(R12*4), Z6
+	VADDPS Z6, Z3, Z3
+	JMP    res1added_BF16_3x2
+
+res1f32_BF16_3x2:
+	VADDPS (R11)(R12*4), Z2, Z2
+	VADDPS 64(R11)(R12*4), Z3, Z3
+
+res1added_BF16_3x2:
+	MOVLQSX     312(R15), R12
+	CMPL        440(R15), $0x01
+	JL          res2f32_BF16_3x2
+	JE          res2low_BF16_3x2
+	VMOVDQU16.Z (R11)(R12*4), K2, Z6
+	VADDPS      Z6, Z4, Z4
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z6
+	VADDPS      Z6, Z5, Z5
+	JMP         res2added_BF16_3x2
+
+res2low_BF16_3x2:
+	VPSLLD $0x10, (R11)(R12*4), Z6
+	VADDPS Z6, Z4, Z4
+	VPSLLD $0x10, 64(R11)(R12*4), Z6
+	VADDPS Z6, Z5, Z5
+	JMP    res2added_BF16_3x2
+
+res2f32_BF16_3x2:
+	VADDPS (R11)(R12*4), Z4, Z4
+	VADDPS 64(R11)(R12*4), Z5, Z5
+
+res2added_BF16_3x2:
+noresidual_BF16_3x2:
+	MOVQ   200(R15), AX
+	TESTQ  AX, AX
+	JZ     norelu_BF16_3x2
+	VPXORD Z6, Z6, Z6
+	VMAXPS Z0, Z6, Z0
+	VMAXPS Z1, Z6, Z1
+	VMAXPS Z2, Z6, Z2
+	VMAXPS Z3, Z6, Z3
+	VMAXPS Z4, Z6, Z4
+	VMAXPS Z5, Z6, Z5
+
+norelu_BF16_3x2:
+	MOVQ      120(R15), R10
+	MOVLQSX   4(R13), R12
+	LEAQ      (R10)(R12*4), R10
+	MOVLQSX   12(R13), BP
+	MOVQ      $0x00000001, CX
+	SHLXQ     BP, CX, CX
+	DECQ      CX
+	KMOVW     CX, K1
+	VMOVDQU32 interleave<>+0(SB), Z7
+	ADDQ      BP, BP
+	MOVQ      $0x00000001, BX
+	SHLXQ     BP, BX, BX
+	DECQ      BX
+	MOVL      $0x55555555, DX
+	ANDL      DX, BX
+	MOVLQSX   272(R15), R12
+	MOVL      400(R15), AX
+	SUBL      $0x01, AX
+	JL        row0f32_BF16_3x2
+	CMPL      AX, $0x02
+	JE        row0pair_BF16_3x2
+	SHLXL     AX, BX, CX
+	KMOVD     CX, K3
+	SHLXL     AX, DX, CX
+	KMOVD     CX, K2
+
+	// VCVTNE2PS2BF16 Z0, Z0, Z6
+	LONG      $0x487ff262
+	WORD      $0xf072
+	VPERMW    Z6, Z7, Z6
+	VMOVDQU16 Z6, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z1, Z1, Z6
+	LONG      $0x4877f262
+	WORD      $0xf172
+	VPERMW    Z6, Z7, Z6
+	VMOVDQU16 Z6, K3, 64(R10)(R12*4)
+	JMP       row1_BF16_3x2
+
+row0pair_BF16_3x2:
+	// VCVTNE2PS2BF16 Z0, Z2, Z6
+	LONG      $0x486ff262
+	WORD      $0xf072
+	VPERMW    Z6, Z7, Z6
+	VMOVDQU32 Z6, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z1, Z3, Z6
+	LONG      $0x4867f262
+	WORD      $0xf172
+	VPERMW    Z6, Z7, Z6
+	VMOVDQU32 Z6, K1, 64(R10)(R12*4)
+	JMP       row2_BF16_3x2
+
+row0f32_BF16_3x2:
+	VMOVUPS Z0, (R10)(R12*4)
+	VMOVUPS Z1, K1, 64(R10)(R12*4)
+
+row1_BF16_3x2:
+	MOVLQSX 276(R15), R12
+	MOVL    404(R15), AX
+	SUBL    $0x01, AX
+	JL      row1f32_BF16_3x2
+	CMPL    AX, $0x02
+	JE      row1pair_BF16_3x2
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z2, Z2, Z6
+	LONG      $0x486ff262
+	WORD      $0xf272
+	VPERMW    Z6, Z7, Z6
+	VMOVDQU16 Z6, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z3, Z3, Z6
+	LONG      $0x4867f262
+	WORD      $0xf372
+	VPERMW    Z6, Z7, Z6
+	VMOVDQU16 Z6, K3, 64(R10)(R12*4)
+	JMP       row2_BF16_3x2
+
+row1pair_BF16_3x2:
+	// VCVTNE2PS2BF16 Z2, Z4, Z6
+	LONG      $0x485ff262
+	WORD      $0xf272
+	VPERMW    Z6, Z7, Z6
+	VMOVDQU32 Z6, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z3, Z5, Z6
+	LONG      $0x4857f262
+	WORD      $0xf372
+	VPERMW    Z6, Z7, Z6
+	VMOVDQU32 Z6, K1, 64(R10)(R12*4)
+	JMP       row3_BF16_3x2
+
+row1f32_BF16_3x2:
+	VMOVUPS Z2, (R10)(R12*4)
+	VMOVUPS Z3, K1, 64(R10)(R12*4)
+
+row2_BF16_3x2:
+	MOVLQSX 280(R15), R12
+	MOVL    408(R15), AX
+	SUBL    $0x01, AX
+	JL      row2f32_BF16_3x2
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z4, Z4, Z6
+	LONG      $0x485ff262
+	WORD      $0xf472
+	VPERMW    Z6, Z7, Z6
+	VMOVDQU16 Z6, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z5, Z5, Z6
+	LONG      $0x4857f262
+	WORD      $0xf572
+	VPERMW    Z6, Z7, Z6
+	VMOVDQU16 Z6, K3, 64(R10)(R12*4)
+	JMP       row3_BF16_3x2
+
+row2f32_BF16_3x2:
+	VMOVUPS Z4, (R10)(R12*4)
+	VMOVUPS Z5, K1, 64(R10)(R12*4)
+
+row3_BF16_3x2:
+	ADDQ $0x10, (SP)
+	DECQ 8(SP)
+	JNZ  span_BF16_3x2
+
+end_BF16_3x2:
+	VZEROUPPER
+	RET
+
+// func tile3x3BF16(t *CellTile)
+// Requires: AVX, AVX512BW, AVX512F, AVX512_BF16, BMI2
+TEXT ·tile3x3BF16(SB), NOSPLIT, $16-8
+	MOVQ  t+0(FP), R15
+	MOVQ  192(R15), R14
+	MOVQ  168(R15), R13
+	MOVQ  R13, (SP)
+	MOVQ  176(R15), R13
+	MOVQ  R13, 8(SP)
+	TESTQ R13, R13
+	JZ    end_BF16_3x3
+
+span_BF16_3x3:
+	MOVQ    (SP), R13
+	MOVLQSX (R13), R13
+	MOVQ    24(R15), R10
+	LEAQ    (R10)(R13*4), R10
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	MOVQ    56(R15), R12
+	TESTQ   R12, R12
+	JZ      kdone_BF16_3x3
+	MOVQ    48(R15), R11
+	MOVQ    (R15), BP
+	MOVLQSX 208(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 212(R15), BX
+	LEAQ    (BP)(BX*4), BX
+	MOVLQSX 216(R15), CX
+	LEAQ    (BP)(CX*4), CX
+
+k_BF16_3x3:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z9
+	VMOVUPS      (R13)(R14*4), Z10
+	VMOVUPS      (R13)(R14*8), Z11
+	VBROADCASTSS (AX)(BP*4), Z12
+
+	// VDPBF16PS Z9, Z12, Z0; VDPBF16PS Z10, Z12, Z1; VDPBF16PS Z11, Z12, Z2
+	LONG         $0x481ed262
+	WORD         $0xc152
+	LONG         $0x481ed262
+	WORD         $0xca52
+	LONG         $0x481ed262
+	WORD         $0xd352
+	VBROADCASTSS (BX)(BP*4), Z13
+
+	// VDPBF16PS Z9, Z13, Z3; VDPBF16PS Z10, Z13, Z4; VDPBF16PS Z11, Z13, Z5
+	LONG         $0x4816d262
+	WORD         $0xd952
+	LONG         $0x4816d262
+	WORD         $0xe252
+	LONG         $0x4816d262
+	WORD         $0xeb52
+	VBROADCASTSS (CX)(BP*4), Z14
+
+	// VDPBF16PS Z9, Z14, Z6; VDPBF16PS Z10, Z14, Z7; VDPBF16PS Z11, Z14, Z8
+	LONG $0x480ed262
+	WORD $0xf152
+	LONG $0x480ed262
+	WORD $0xfa52
+	LONG $0x480e5262
+	WORD $0xc352
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k_BF16_3x3
+
+kdone_BF16_3x3:
+	MOVQ    104(R15), R12
+	TESTQ   R12, R12
+	JZ      k2done_BF16_3x3
+	MOVQ    96(R15), R11
+	MOVQ    72(R15), BP
+	MOVLQSX 240(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 244(R15), BX
+	LEAQ    (BP)(BX*4), BX
+	MOVLQSX 248(R15), CX
+	LEAQ    (BP)(CX*4), CX
+
+k2_BF16_3x3:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z9
+	VMOVUPS      (R13)(R14*4), Z10
+	VMOVUPS      (R13)(R14*8), Z11
+	VBROADCASTSS (AX)(BP*4), Z12
+
+	// VDPBF16PS Z9, Z12, Z0; VDPBF16PS Z10, Z12, Z1; VDPBF16PS Z11, Z12, Z2
+	LONG         $0x481ed262
+	WORD         $0xc152
+	LONG         $0x481ed262
+	WORD         $0xca52
+	LONG         $0x481ed262
+	WORD         $0xd352
+	VBROADCASTSS (BX)(BP*4), Z13
+
+	// VDPBF16PS Z9, Z13, Z3; VDPBF16PS Z10, Z13, Z4; VDPBF16PS Z11, Z13, Z5
+	LONG         $0x4816d262
+	WORD         $0xd952
+	LONG         $0x4816d262
+	WORD         $0xe252
+	LONG         $0x4816d262
+	WORD         $0xeb52
+	VBROADCASTSS (CX)(BP*4), Z14
+
+	// VDPBF16PS Z9, Z14, Z6; VDPBF16PS Z10, Z14, Z7; VDPBF16PS Z11, Z14, Z8
+	LONG $0x480ed262
+	WORD $0xf152
+	LONG $0x480ed262
+	WORD $0xfa52
+	LONG $0x480e5262
+	WORD $0xc352
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k2_BF16_3x3
+
+k2done_BF16_3x3:
+	MOVQ         (SP), R13
+	VBROADCASTSS 336(R15), Z12
+	VBROADCASTSS 368(R15), Z9
+	VFMADD213PS  Z9, Z12, Z0
+	VFMADD213PS  Z9, Z12, Z1
+	VFMADD213PS  Z9, Z12, Z2
+	VBROADCASTSS 340(R15), Z12
+	VBROADCASTSS 372(R15), Z9
+	VFMADD213PS  Z9, Z12, Z3
+	VFMADD213PS  Z9, Z12, Z4
+	VFMADD213PS  Z9, Z12, Z5
+	VBROADCASTSS 344(R15), Z12
+	VBROADCASTSS 376(R15), Z9
+	VFMADD213PS  Z9, Z12, Z6
+	VFMADD213PS  Z9, Z12, Z7
+	VFMADD213PS  Z9, Z12, Z8
+	MOVQ         152(R15), R12
+	TESTQ        R12, R12
+	JZ           noresidual_BF16_3x3
+	MOVQ         144(R15), R11
+	MOVLQSX      8(R13), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVL         $0xaaaaaaaa, AX
+	KMOVD        AX, K2
+	MOVLQSX      304(R15), R12
+	CMPL         432(R15), $0x01
+	JL           res0f32_BF16_3x3
+	JE           res0low_BF16_3x3
+	VMOVDQU16.Z  (R11)(R12*4), K2, Z9
+	VADDPS       Z9, Z0, Z0
+	VMOVDQU16.Z  64(R11)(R12*4), K2, Z9
+	VADDPS       Z9, Z1, Z1
+	VMOVDQU16.Z  128(R11)(R12*4), K2, Z9
+	VADDPS       Z9, Z2, Z2
+	JMP          res0added_BF16_3x3
+
+res0low_BF16_3x3:
+	VPSLLD $0x10, (R11)(R12*4), Z9
+	VADDPS Z9, Z0, Z0
+	VPSLLD $0x10, 64(R11)(R12*4), Z9
+	VADDPS Z9, Z1, Z1
+	VPSLLD $0x10, 128(R11)(R12*4), Z9
+	VADDPS Z9, Z2, Z2
+	JMP    res0added_BF16_3x3
+
+res0f32_BF16_3x3:
+	VADDPS (R11)(R12*4), Z0, Z0
+	VADDPS 64(R11)(R12*4), Z1, Z1
+	VADDPS 128(R11)(R12*4), Z2, Z2
+
+res0added_BF16_3x3:
+	MOVLQSX     308(R15), R12
+	CMPL        436(R15), $0x01
+	JL          res1f32_BF16_3x3
+	JE          res1low_BF16_3x3
+	VMOVDQU16.Z (R11)(R12*4), K2, Z9
+	VADDPS      Z9, Z3, Z3
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z9
+	VADDPS      Z9, Z4, Z4
+	VMOVDQU16.Z 128(R11)(R12*4), K2, Z9
+	VADDPS      Z9, Z5, Z5
+	JMP         res1added_BF16_3x3
+
+res1low_BF16_3x3:
+	VPSLLD $0x10, (R11)(R12*4), Z9
+	VADDPS Z9, Z3, Z3
+	VPSLLD $0x10, 64(R11)(R12*4), Z9
+	VADDPS Z9, Z4, Z4
+	VPSLLD $0x10, 128(R11)(R12*4), Z9
+	VADDPS Z9, Z5, Z5
+	JMP    res1added_BF16_3x3
+
+res1f32_BF16_3x3:
+	VADDPS (R11)(R12*4), Z3, Z3
+	VADDPS 64(R11)(R12*4), Z4, Z4
+	VADDPS 128(R11)(R12*4), Z5, Z5
+
+res1added_BF16_3x3:
+	MOVLQSX     312(R15), R12
+	CMPL        440(R15), $0x01
+	JL          res2f32_BF16_3x3
+	JE          res2low_BF16_3x3
+	VMOVDQU16.Z (R11)(R12*4), K2, Z9
+	VADDPS      Z9, Z6, Z6
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z9
+	VADDPS      Z9, Z7, Z7
+	VMOVDQU16.Z 128(R11)(R12*4), K2, Z9
+	VADDPS      Z9, Z8, Z8
+	JMP         res2added_BF16_3x3
+
+res2low_BF16_3x3:
+	VPSLLD $0x10, (R11)(R12*4), Z9
+	VADDPS Z9, Z6, Z6
+	VPSLLD $0x10, 64(R11)(R12*4), Z9
+	VADDPS Z9, Z7, Z7
+	VPSLLD $0x10, 128(R11)(R12*4), Z9
+	VADDPS Z9, Z8, Z8
+	JMP    res2added_BF16_3x3
+
+res2f32_BF16_3x3:
+	VADDPS (R11)(R12*4), Z6, Z6
+	VADDPS 64(R11)(R12*4), Z7, Z7
+	VADDPS 128(R11)(R12*4), Z8, Z8
+
+res2added_BF16_3x3:
+noresidual_BF16_3x3:
+	MOVQ   200(R15), AX
+	TESTQ  AX, AX
+	JZ     norelu_BF16_3x3
+	VPXORD Z9, Z9, Z9
+	VMAXPS Z0, Z9, Z0
+	VMAXPS Z1, Z9, Z1
+	VMAXPS Z2, Z9, Z2
+	VMAXPS Z3, Z9, Z3
+	VMAXPS Z4, Z9, Z4
+	VMAXPS Z5, Z9, Z5
+	VMAXPS Z6, Z9, Z6
+	VMAXPS Z7, Z9, Z7
+	VMAXPS Z8, Z9, Z8
+
+norelu_BF16_3x3:
+	MOVQ      120(R15), R10
+	MOVLQSX   4(R13), R12
+	LEAQ      (R10)(R12*4), R10
+	MOVLQSX   12(R13), BP
+	MOVQ      $0x00000001, CX
+	SHLXQ     BP, CX, CX
+	DECQ      CX
+	KMOVW     CX, K1
+	VMOVDQU32 interleave<>+0(SB), Z10
+	ADDQ      BP, BP
+	MOVQ      $0x00000001, BX
+	SHLXQ     BP, BX, BX
+	DECQ      BX
+	MOVL      $0x55555555, DX
+	ANDL      DX, BX
+	MOVLQSX   272(R15), R12
+	MOVL      400(R15), AX
+	SUBL      $0x01, AX
+	JL        row0f32_BF16_3x3
+	CMPL      AX, $0x02
+	JE        row0pair_BF16_3x3
+	SHLXL     AX, BX, CX
+	KMOVD     CX, K3
+	SHLXL     AX, DX, CX
+	KMOVD     CX, K2
+
+	// VCVTNE2PS2BF16 Z0, Z0, Z9
+	LONG      $0x487f7262
+	WORD      $0xc872
+	VPERMW    Z9, Z10, Z9
+	VMOVDQU16 Z9, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z1, Z1, Z9
+	LONG      $0x48777262
+	WORD      $0xc972
+	VPERMW    Z9, Z10, Z9
+	VMOVDQU16 Z9, K2, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z2, Z2, Z9
+	LONG      $0x486f7262
+	WORD      $0xca72
+	VPERMW    Z9, Z10, Z9
+	VMOVDQU16 Z9, K3, 128(R10)(R12*4)
+	JMP       row1_BF16_3x3
+
+row0pair_BF16_3x3:
+	// VCVTNE2PS2BF16 Z0, Z3, Z9
+	LONG      $0x48677262
+	WORD      $0xc872
+	VPERMW    Z9, Z10, Z9
+	VMOVDQU32 Z9, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z1, Z4, Z9
+	LONG      $0x485f7262
+	WORD      $0xc972
+	VPERMW    Z9, Z10, Z9
+	VMOVDQU32 Z9, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z2, Z5, Z9
+	LONG      $0x48577262
+	WORD      $0xca72
+	VPERMW    Z9, Z10, Z9
+	VMOVDQU32 Z9, K1, 128(R10)(R12*4)
+	JMP       row2_BF16_3x3
+
+row0f32_BF16_3x3:
+	VMOVUPS Z0, (R10)(R12*4)
+	VMOVUPS Z1, 64(R10)(R12*4)
+	VMOVUPS Z2, K1, 128(R10)(R12*4)
+
+row1_BF16_3x3:
+	MOVLQSX 276(R15), R12
+	MOVL    404(R15), AX
+	SUBL    $0x01, AX
+	JL      row1f32_BF16_3x3
+	CMPL    AX, $0x02
+	JE      row1pair_BF16_3x3
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z3, Z3, Z9
+	LONG      $0x48677262
+	WORD      $0xcb72
+	VPERMW    Z9, Z10, Z9
+	VMOVDQU16 Z9, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z4, Z4, Z9
+	LONG      $0x485f7262
+	WORD      $0xcc72
+	VPERMW    Z9, Z10, Z9
+	VMOVDQU16 Z9, K2, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z5, Z5, Z9
+	LONG      $0x48577262
+	WORD      $0xcd72
+	VPERMW    Z9, Z10, Z9
+	VMOVDQU16 Z9, K3, 128(R10)(R12*4)
+	JMP       row2_BF16_3x3
+
+row1pair_BF16_3x3:
+	// VCVTNE2PS2BF16 Z3, Z6, Z9
+	LONG      $0x484f7262
+	WORD      $0xcb72
+	VPERMW    Z9, Z10, Z9
+	VMOVDQU32 Z9, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z4, Z7, Z9
+	LONG      $0x48477262
+	WORD      $0xcc72
+	VPERMW    Z9, Z10, Z9
+	VMOVDQU32 Z9, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z5, Z8, Z9
+	LONG      $0x483f7262
+	WORD      $0xcd72
+	VPERMW    Z9, Z10, Z9
+	VMOVDQU32 Z9, K1, 128(R10)(R12*4)
+	JMP       row3_BF16_3x3
+
+row1f32_BF16_3x3:
+	VMOVUPS Z3, (R10)(R12*4)
+	VMOVUPS Z4, 64(R10)(R12*4)
+	VMOVUPS Z5, K1, 128(R10)(R12*4)
+
+row2_BF16_3x3:
+	MOVLQSX 280(R15), R12
+	MOVL    408(R15), AX
+	SUBL    $0x01, AX
+	JL      row2f32_BF16_3x3
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z6, Z6, Z9
+	LONG      $0x484f7262
+	WORD      $0xce72
+	VPERMW    Z9, Z10, Z9
+	VMOVDQU16 Z9, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z7, Z7, Z9
+	LONG      $0x48477262
+	WORD      $0xcf72
+	VPERMW    Z9, Z10, Z9
+	VMOVDQU16 Z9, K2, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z8, Z8, Z9
+	LONG      $0x483f5262
+	WORD      $0xc872
+	VPERMW    Z9, Z10, Z9
+	VMOVDQU16 Z9, K3, 128(R10)(R12*4)
+	JMP       row3_BF16_3x3
+
+row2f32_BF16_3x3:
+	VMOVUPS Z6, (R10)(R12*4)
+	VMOVUPS Z7, 64(R10)(R12*4)
+	VMOVUPS Z8, K1, 128(R10)(R12*4)
+
+row3_BF16_3x3:
+	ADDQ $0x10, (SP)
+	DECQ 8(SP)
+	JNZ  span_BF16_3x3
+
+end_BF16_3x3:
+	VZEROUPPER
+	RET
+
+// func tile4x1BF16(t *CellTile)
+// Requires: AVX, AVX512BW, AVX512F, AVX512_BF16, BMI2
+TEXT ·tile4x1BF16(SB), NOSPLIT, $16-8
+	MOVQ  t+0(FP), R15
+	MOVQ  192(R15), R14
+	MOVQ  168(R15), R13
+	MOVQ  R13, (SP)
+	MOVQ  176(R15), R13
+	MOVQ  R13, 8(SP)
+	TESTQ R13, R13
+	JZ    end_BF16_4x1
+
+span_BF16_4x1:
+	MOVQ    (SP), R13
+	MOVLQSX (R13), R13
+	MOVQ    24(R15), R10
+	LEAQ    (R10)(R13*4), R10
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	MOVQ    56(R15), R12
+	TESTQ   R12, R12
+	JZ      kdone_BF16_4x1
+	MOVQ    48(R15), R11
+	MOVQ    (R15), BP
+	MOVLQSX 208(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 212(R15), BX
+	LEAQ    (BP)(BX*4), BX
+	MOVLQSX 216(R15), CX
+	LEAQ    (BP)(CX*4), CX
+	MOVLQSX 220(R15), DX
+	LEAQ    (BP)(DX*4), DX
+
+k_BF16_4x1:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z4
+	VBROADCASTSS (AX)(BP*4), Z5
+
+	// VDPBF16PS Z4, Z5, Z0
+	LONG         $0x4856f262
+	WORD         $0xc452
+	VBROADCASTSS (BX)(BP*4), Z6
+
+	// VDPBF16PS Z4, Z6, Z1
+	LONG         $0x484ef262
+	WORD         $0xcc52
+	VBROADCASTSS (CX)(BP*4), Z7
+
+	// VDPBF16PS Z4, Z7, Z2
+	LONG         $0x4846f262
+	WORD         $0xd452
+	VBROADCASTSS (DX)(BP*4), Z8
+
+	// VDPBF16PS Z4, Z8, Z3
+	LONG $0x483ef262
+	WORD $0xdc52
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k_BF16_4x1
+
+kdone_BF16_4x1:
+	MOVQ    104(R15), R12
+	TESTQ   R12, R12
+	JZ      k2done_BF16_4x1
+	MOVQ    96(R15), R11
+	MOVQ    72(R15), BP
+	MOVLQSX 240(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 244(R15), BX
+	LEAQ    (BP)(BX*4), BX
+	MOVLQSX 248(R15), CX
+	LEAQ    (BP)(CX*4), CX
+	MOVLQSX 252(R15), DX
+	LEAQ    (BP)(DX*4), DX
+
+k2_BF16_4x1:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z4
+	VBROADCASTSS (AX)(BP*4), Z5
+
+	// VDPBF16PS Z4, Z5, Z0
+	LONG         $0x4856f262
+	WORD         $0xc452
+	VBROADCASTSS (BX)(BP*4), Z6
+
+	// VDPBF16PS Z4, Z6, Z1
+	LONG         $0x484ef262
+	WORD         $0xcc52
+	VBROADCASTSS (CX)(BP*4), Z7
+
+	// VDPBF16PS Z4, Z7, Z2
+	LONG         $0x4846f262
+	WORD         $0xd452
+	VBROADCASTSS (DX)(BP*4), Z8
+
+	// VDPBF16PS Z4, Z8, Z3
+	LONG $0x483ef262
+	WORD $0xdc52
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k2_BF16_4x1
+
+k2done_BF16_4x1:
+	MOVQ         (SP), R13
+	VBROADCASTSS 336(R15), Z5
+	VBROADCASTSS 368(R15), Z4
+	VFMADD213PS  Z4, Z5, Z0
+	VBROADCASTSS 340(R15), Z5
+	VBROADCASTSS 372(R15), Z4
+	VFMADD213PS  Z4, Z5, Z1
+	VBROADCASTSS 344(R15), Z5
+	VBROADCASTSS 376(R15), Z4
+	VFMADD213PS  Z4, Z5, Z2
+	VBROADCASTSS 348(R15), Z5
+	VBROADCASTSS 380(R15), Z4
+	VFMADD213PS  Z4, Z5, Z3
+	MOVQ         152(R15), R12
+	TESTQ        R12, R12
+	JZ           noresidual_BF16_4x1
+	MOVQ         144(R15), R11
+	MOVLQSX      8(R13), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVL         $0xaaaaaaaa, AX
+	KMOVD        AX, K2
+	MOVLQSX      304(R15), R12
+	CMPL         432(R15), $0x01
+	JL           res0f32_BF16_4x1
+	JE           res0low_BF16_4x1
+	VMOVDQU16.Z  (R11)(R12*4), K2, Z4
+	VADDPS       Z4, Z0, Z0
+	JMP          res0added_BF16_4x1
+
+res0low_BF16_4x1:
+	VPSLLD $0x10, (R11)(R12*4), Z4
+	VADDPS Z4, Z0, Z0
+	JMP    res0added_BF16_4x1
+
+res0f32_BF16_4x1:
+	VADDPS (R11)(R12*4), Z0, Z0
+
+res0added_BF16_4x1:
+	MOVLQSX     308(R15), R12
+	CMPL        436(R15), $0x01
+	JL          res1f32_BF16_4x1
+	JE          res1low_BF16_4x1
+	VMOVDQU16.Z (R11)(R12*4), K2, Z4
+	VADDPS      Z4, Z1, Z1
+	JMP         res1added_BF16_4x1
+
+res1low_BF16_4x1:
+	VPSLLD $0x10, (R11)(R12*4), Z4
+	VADDPS Z4, Z1, Z1
+	JMP    res1added_BF16_4x1
+
+res1f32_BF16_4x1:
+	VADDPS (R11)(R12*4), Z1, Z1
+
+res1added_BF16_4x1:
+	MOVLQSX     312(R15), R12
+	CMPL        440(R15), $0x01
+	JL          res2f32_BF16_4x1
+	JE          res2low_BF16_4x1
+	VMOVDQU16.Z (R11)(R12*4), K2, Z4
+	VADDPS      Z4, Z2, Z2
+	JMP         res2added_BF16_4x1
+
+res2low_BF16_4x1:
+	VPSLLD $0x10, (R11)(R12*4), Z4
+	VADDPS Z4, Z2, Z2
+	JMP    res2added_BF16_4x1
+
+res2f32_BF16_4x1:
+	VADDPS (R11)(R12*4), Z2, Z2
+
+res2added_BF16_4x1:
+	MOVLQSX     316(R15), R12
+	CMPL        444(R15), $0x01
+	JL          res3f32_BF16_4x1
+	JE          res3low_BF16_4x1
+	VMOVDQU16.Z (R11)(R12*4), K2, Z4
+	VADDPS      Z4, Z3, Z3
+	JMP         res3added_BF16_4x1
+
+res3low_BF16_4x1:
+	VPSLLD $0x10, (R11)(R12*4), Z4
+	VADDPS Z4, Z3, Z3
+	JMP    res3added_BF16_4x1
+
+res3f32_BF16_4x1:
+	VADDPS (R11)(R12*4), Z3, Z3
+
+res3added_BF16_4x1:
+noresidual_BF16_4x1:
+	MOVQ   200(R15), AX
+	TESTQ  AX, AX
+	JZ     norelu_BF16_4x1
+	VPXORD Z4, Z4, Z4
+	VMAXPS Z0, Z4, Z0
+	VMAXPS Z1, Z4, Z1
+	VMAXPS Z2, Z4, Z2
+	VMAXPS Z3, Z4, Z3
+
+norelu_BF16_4x1:
+	MOVQ      120(R15), R10
+	MOVLQSX   4(R13), R12
+	LEAQ      (R10)(R12*4), R10
+	MOVLQSX   12(R13), BP
+	MOVQ      $0x00000001, CX
+	SHLXQ     BP, CX, CX
+	DECQ      CX
+	KMOVW     CX, K1
+	VMOVDQU32 interleave<>+0(SB), Z5
+	ADDQ      BP, BP
+	MOVQ      $0x00000001, BX
+	SHLXQ     BP, BX, BX
+	DECQ      BX
+	MOVL      $0x55555555, DX
+	ANDL      DX, BX
+	MOVLQSX   272(R15), R12
+	MOVL      400(R15), AX
+	SUBL      $0x01, AX
+	JL        row0f32_BF16_4x1
+	CMPL      AX, $0x02
+	JE        row0pair_BF16_4x1
+	SHLXL     AX, BX, CX
+	KMOVD     CX, K3
+
+	// VCVTNE2PS2BF16 Z0, Z0, Z4
+	LONG      $0x487ff262
+	WORD      $0xe072
+	VPERMW    Z4, Z5, Z4
+	VMOVDQU16 Z4, K3, (R10)(R12*4)
+	JMP       row1_BF16_4x1
+
+row0pair_BF16_4x1:
+	// VCVTNE2PS2BF16 Z0, Z1, Z4
+	LONG      $0x4877f262
+	WORD      $0xe072
+	VPERMW    Z4, Z5, Z4
+	VMOVDQU32 Z4, K1, (R10)(R12*4)
+	JMP       row2_BF16_4x1
+
+row0f32_BF16_4x1:
+	VMOVUPS Z0, K1, (R10)(R12*4)
+
+row1_BF16_4x1:
+	MOVLQSX 276(R15), R12
+	MOVL    404(R15), AX
+	SUBL    $0x01, AX
+	JL      row1f32_BF16_4x1
+	CMPL    AX, $0x02
+	JE      row1pair_BF16_4x1
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+
+	// VCVTNE2PS2BF16 Z1, Z1, Z4
+	LONG      $0x4877f262
+	WORD      $0xe172
+	VPERMW    Z4, Z5, Z4
+	VMOVDQU16 Z4, K3, (R10)(R12*4)
+	JMP       row2_BF16_4x1
+
+row1pair_BF16_4x1:
+	// VCVTNE2PS2BF16 Z1, Z2, Z4
+	LONG      $0x486ff262
+	WORD      $0xe172
+	VPERMW    Z4, Z5, Z4
+	VMOVDQU32 Z4, K1, (R10)(R12*4)
+	JMP       row3_BF16_4x1
+
+row1f32_BF16_4x1:
+	VMOVUPS Z1, K1, (R10)(R12*4)
+
+row2_BF16_4x1:
+	MOVLQSX 280(R15), R12
+	MOVL    408(R15), AX
+	SUBL    $0x01, AX
+	JL      row2f32_BF16_4x1
+	CMPL    AX, $0x02
+	JE      row2pair_BF16_4x1
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+
+	// VCVTNE2PS2BF16 Z2, Z2, Z4
+	LONG      $0x486ff262
+	WORD      $0xe272
+	VPERMW    Z4, Z5, Z4
+	VMOVDQU16 Z4, K3, (R10)(R12*4)
+	JMP       row3_BF16_4x1
+
+row2pair_BF16_4x1:
+	// VCVTNE2PS2BF16 Z2, Z3, Z4
+	LONG      $0x4867f262
+	WORD      $0xe272
+	VPERMW    Z4, Z5, Z4
+	VMOVDQU32 Z4, K1, (R10)(R12*4)
+	JMP       row4_BF16_4x1
+
+row2f32_BF16_4x1:
+	VMOVUPS Z2, K1, (R10)(R12*4)
+
+row3_BF16_4x1:
+	MOVLQSX 284(R15), R12
+	MOVL    412(R15), AX
+	SUBL    $0x01, AX
+	JL      row3f32_BF16_4x1
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+
+	// VCVTNE2PS2BF16 Z3, Z3, Z4
+	LONG      $0x4867f262
+	WORD      $0xe372
+	VPERMW    Z4, Z5, Z4
+	VMOVDQU16 Z4, K3, (R10)(R12*4)
+	JMP       row4_BF16_4x1
+
+row3f32_BF16_4x1:
+	VMOVUPS Z3, K1, (R10)(R12*4)
+
+row4_BF16_4x1:
+	ADDQ $0x10, (SP)
+	DECQ 8(SP)
+	JNZ  span_BF16_4x1
+
+end_BF16_4x1:
+	VZEROUPPER
+	RET
+
+// func tile4x2BF16(t *CellTile)
+// Requires: AVX, AVX512BW, AVX512F, AVX512_BF16, BMI2
+TEXT ·tile4x2BF16(SB), NOSPLIT, $16-8
+	MOVQ  t+0(FP), R15
+	MOVQ  192(R15), R14
+	MOVQ  168(R15), R13
+	MOVQ  R13, (SP)
+	MOVQ  176(R15), R13
+	MOVQ  R13, 8(SP)
+	TESTQ R13, R13
+	JZ    end_BF16_4x2
+
+span_BF16_4x2:
+	MOVQ    (SP), R13
+	MOVLQSX (R13), R13
+	MOVQ    24(R15), R10
+	LEAQ    (R10)(R13*4), R10
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	MOVQ    56(R15), R12
+	TESTQ   R12, R12
+	JZ      kdone_BF16_4x2
+	MOVQ    48(R15), R11
+	MOVQ    (R15), BP
+	MOVLQSX 208(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 212(R15), BX
+	LEAQ    (BP)(BX*4), BX
+	MOVLQSX 216(R15), CX
+	LEAQ    (BP)(CX*4), CX
+	MOVLQSX 220(R15), DX
+	LEAQ    (BP)(DX*4), DX
+
+k_BF16_4x2:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z8
+	VMOVUPS      (R13)(R14*4), Z9
+	VBROADCASTSS (AX)(BP*4), Z10
+
+	// VDPBF16PS Z8, Z10, Z0; VDPBF16PS Z9, Z10, Z1
+	LONG         $0x482ed262
+	WORD         $0xc052
+	LONG         $0x482ed262
+	WORD         $0xc952
+	VBROADCASTSS (BX)(BP*4), Z11
+
+	// VDPBF16PS Z8, Z11, Z2; VDPBF16PS Z9, Z11, Z3
+	LONG         $0x4826d262
+	WORD         $0xd052
+	LONG         $0x4826d262
+	WORD         $0xd952
+	VBROADCASTSS (CX)(BP*4), Z12
+
+	// VDPBF16PS Z8, Z12, Z4; VDPBF16PS Z9, Z12, Z5
+	LONG         $0x481ed262
+	WORD         $0xe052
+	LONG         $0x481ed262
+	WORD         $0xe952
+	VBROADCASTSS (DX)(BP*4), Z13
+
+	// VDPBF16PS Z8, Z13, Z6; VDPBF16PS Z9, Z13, Z7
+	LONG $0x4816d262
+	WORD $0xf052
+	LONG $0x4816d262
+	WORD $0xf952
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k_BF16_4x2
+
+kdone_BF16_4x2:
+	MOVQ    104(R15), R12
+	TESTQ   R12, R12
+	JZ      k2done_BF16_4x2
+	MOVQ    96(R15), R11
+	MOVQ    72(R15), BP
+	MOVLQSX 240(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 244(R15), BX
+	LEAQ    (BP)(BX*4), BX
+	MOVLQSX 248(R15), CX
+	LEAQ    (BP)(CX*4), CX
+	MOVLQSX 252(R15), DX
+	LEAQ    (BP)(DX*4), DX
+
+k2_BF16_4x2:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z8
+	VMOVUPS      (R13)(R14*4), Z9
+	VBROADCASTSS (AX)(BP*4), Z10
+
+	// VDPBF16PS Z8, Z10, Z0; VDPBF16PS Z9, Z10, Z1
+	LONG         $0x482ed262
+	WORD         $0xc052
+	LONG         $0x482ed262
+	WORD         $0xc952
+	VBROADCASTSS (BX)(BP*4), Z11
+
+	// VDPBF16PS Z8, Z11, Z2; VDPBF16PS Z9, Z11, Z3
+	LONG         $0x4826d262
+	WORD         $0xd052
+	LONG         $0x4826d262
+	WORD         $0xd952
+	VBROADCASTSS (CX)(BP*4), Z12
+
+	// VDPBF16PS Z8, Z12, Z4; VDPBF16PS Z9, Z12, Z5
+	LONG         $0x481ed262
+	WORD         $0xe052
+	LONG         $0x481ed262
+	WORD         $0xe952
+	VBROADCASTSS (DX)(BP*4), Z13
+
+	// VDPBF16PS Z8, Z13, Z6; VDPBF16PS Z9, Z13, Z7
+	LONG $0x4816d262
+	WORD $0xf052
+	LONG $0x4816d262
+	WORD $0xf952
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k2_BF16_4x2
+
+k2done_BF16_4x2:
+	MOVQ         (SP), R13
+	VBROADCASTSS 336(R15), Z10
+	VBROADCASTSS 368(R15), Z8
+	VFMADD213PS  Z8, Z10, Z0
+	VFMADD213PS  Z8, Z10, Z1
+	VBROADCASTSS 340(R15), Z10
+	VBROADCASTSS 372(R15), Z8
+	VFMADD213PS  Z8, Z10, Z2
+	VFMADD213PS  Z8, Z10, Z3
+	VBROADCASTSS 344(R15), Z10
+	VBROADCASTSS 376(R15), Z8
+	VFMADD213PS  Z8, Z10, Z4
+	VFMADD213PS  Z8, Z10, Z5
+	VBROADCASTSS 348(R15), Z10
+	VBROADCASTSS 380(R15), Z8
+	VFMADD213PS  Z8, Z10, Z6
+	VFMADD213PS  Z8, Z10, Z7
+	MOVQ         152(R15), R12
+	TESTQ        R12, R12
+	JZ           noresidual_BF16_4x2
+	MOVQ         144(R15), R11
+	MOVLQSX      8(R13), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVL         $0xaaaaaaaa, AX
+	KMOVD        AX, K2
+	MOVLQSX      304(R15), R12
+	CMPL         432(R15), $0x01
+	JL           res0f32_BF16_4x2
+	JE           res0low_BF16_4x2
+	VMOVDQU16.Z  (R11)(R12*4), K2, Z8
+	VADDPS       Z8, Z0, Z0
+	VMOVDQU16.Z  64(R11)(R12*4), K2, Z8
+	VADDPS       Z8, Z1, Z1
+	JMP          res0added_BF16_4x2
+
+res0low_BF16_4x2:
+	VPSLLD $0x10, (R11)(R12*4), Z8
+	VADDPS Z8, Z0, Z0
+	VPSLLD $0x10, 64(R11)(R12*4), Z8
+	VADDPS Z8, Z1, Z1
+	JMP    res0added_BF16_4x2
+
+res0f32_BF16_4x2:
+	VADDPS (R11)(R12*4), Z0, Z0
+	VADDPS 64(R11)(R12*4), Z1, Z1
+
+res0added_BF16_4x2:
+	MOVLQSX     308(R15), R12
+	CMPL        436(R15), $0x01
+	JL          res1f32_BF16_4x2
+	JE          res1low_BF16_4x2
+	VMOVDQU16.Z (R11)(R12*4), K2, Z8
+	VADDPS      Z8, Z2, Z2
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z8
+	VADDPS      Z8, Z3, Z3
+	JMP         res1added_BF16_4x2
+
+res1low_BF16_4x2:
+	VPSLLD $0x10, (R11)(R12*4), Z8
+	VADDPS Z8, Z2, Z2
+	VPSLLD $0x10, 64(R11)(R12*4), Z8
+	VADDPS Z8, Z3, Z3
+	JMP    res1added_BF16_4x2
+
+res1f32_BF16_4x2:
+	VADDPS (R11)(R12*4), Z2, Z2
+	VADDPS 64(R11)(R12*4), Z3, Z3
+
+res1added_BF16_4x2:
+	MOVLQSX     312(R15), R12
+	CMPL        440(R15), $0x01
+	JL          res2f32_BF16_4x2
+	JE          res2low_BF16_4x2
+	VMOVDQU16.Z (R11)(R12*4), K2, Z8
+	VADDPS      Z8, Z4, Z4
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z8
+	VADDPS      Z8, Z5, Z5
+	JMP         res2added_BF16_4x2
+
+res2low_BF16_4x2:
+	VPSLLD $0x10, (R11)(R12*4), Z8
+	VADDPS Z8, Z4, Z4
+	VPSLLD $0x10, 64(R11)(R12*4), Z8
+	VADDPS Z8, Z5, Z5
+	JMP    res2added_BF16_4x2
+
+res2f32_BF16_4x2:
+	VADDPS (R11)(R12*4), Z4, Z4
+	VADDPS 64(R11)(R12*4), Z5, Z5
+
+res2added_BF16_4x2:
+	MOVLQSX     316(R15), R12
+	CMPL        444(R15), $0x01
+	JL          res3f32_BF16_4x2
+	JE          res3low_BF16_4x2
+	VMOVDQU16.Z (R11)(R12*4), K2, Z8
+	VADDPS      Z8, Z6, Z6
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z8
+	VADDPS      Z8, Z7, Z7
+	JMP         res3added_BF16_4x2
+
+res3low_BF16_4x2:
+	VPSLLD $0x10, (R11)(R12*4), Z8
+	VADDPS Z8, Z6, Z6
+	VPSLLD $0x10, 64(R11)(R12*4), Z8
+	VADDPS Z8, Z7, Z7
+	JMP    res3added_BF16_4x2
+
+res3f32_BF16_4x2:
+	VADDPS (R11)(R12*4), Z6, Z6
+	VADDPS 64(R11)(R12*4), Z7, Z7
+
+res3added_BF16_4x2:
+noresidual_BF16_4x2:
+	MOVQ   200(R15), AX
+	TESTQ  AX, AX
+	JZ     norelu_BF16_4x2
+	VPXORD Z8, Z8, Z8
+	VMAXPS Z0, Z8, Z0
+	VMAXPS Z1, Z8, Z1
+	VMAXPS Z2, Z8, Z2
+	VMAXPS Z3, Z8, Z3
+	VMAXPS Z4, Z8, Z4
+	VMAXPS Z5, Z8, Z5
+	VMAXPS Z6, Z8, Z6
+	VMAXPS Z7, Z8, Z7
+
+norelu_BF16_4x2:
+	MOVQ      120(R15), R10
+	MOVLQSX   4(R13), R12
+	LEAQ      (R10)(R12*4), R10
+	MOVLQSX   12(R13), BP
+	MOVQ      $0x00000001, CX
+	SHLXQ     BP, CX, CX
+	DECQ      CX
+	KMOVW     CX, K1
+	VMOVDQU32 interleave<>+0(SB), Z9
+	ADDQ      BP, BP
+	MOVQ      $0x00000001, BX
+	SHLXQ     BP, BX, BX
+	DECQ      BX
+	MOVL      $0x55555555, DX
+	ANDL      DX, BX
+	MOVLQSX   272(R15), R12
+	MOVL      400(R15), AX
+	SUBL      $0x01, AX
+	JL        row0f32_BF16_4x2
+	CMPL      AX, $0x02
+	JE        row0pair_BF16_4x2
+	SHLXL     AX, BX, CX
+	KMOVD     CX, K3
+	SHLXL     AX, DX, CX
+	KMOVD     CX, K2
+
+	// VCVTNE2PS2BF16 Z0, Z0, Z8
+	LONG      $0x487f7262
+	WORD      $0xc072
+	VPERMW    Z8, Z9, Z8
+	VMOVDQU16 Z8, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z1, Z1, Z8
+	LONG      $0x48777262
+	WORD      $0xc172
+	VPERMW    Z8, Z9, Z8
+	VMOVDQU16 Z8, K3, 64(R10)(R12*4)
+	JMP       row1_BF16_4x2
+
+row0pair_BF16_4x2:
+	// VCVTNE2PS2BF16 Z0, Z2, Z8
+	LONG      $0x486f7262
+	WORD      $0xc072
+	VPERMW    Z8, Z9, Z8
+	VMOVDQU32 Z8, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z1, Z3, Z8
+	LONG      $0x48677262
+	WORD      $0xc172
+	VPERMW    Z8, Z9, Z8
+	VMOVDQU32 Z8, K1, 64(R10)(R12*4)
+	JMP       row2_BF16_4x2
+
+row0f32_BF16_4x2:
+	VMOVUPS Z0, (R10)(R12*4)
+	VMOVUPS Z1, K1, 64(R10)(R12*4)
+
+row1_BF16_4x2:
+	MOVLQSX 276(R15), R12
+	MOVL    404(R15), AX
+	SUBL    $0x01, AX
+	JL      row1f32_BF16_4x2
+	CMPL    AX, $0x02
+	JE      row1pair_BF16_4x2
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z2, Z2, Z8
+	LONG      $0x486f7262
+	WORD      $0xc272
+	VPERMW    Z8, Z9, Z8
+	VMOVDQU16 Z8, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z3, Z3, Z8
+	LONG      $0x48677262
+	WORD      $0xc372
+	VPERMW    Z8, Z9, Z8
+	VMOVDQU16 Z8, K3, 64(R10)(R12*4)
+	JMP       row2_BF16_4x2
+
+row1pair_BF16_4x2:
+	// VCVTNE2PS2BF16 Z2, Z4, Z8
+	LONG      $0x485f7262
+	WORD      $0xc272
+	VPERMW    Z8, Z9, Z8
+	VMOVDQU32 Z8, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z3, Z5, Z8
+	LONG      $0x48577262
+	WORD      $0xc372
+	VPERMW    Z8, Z9, Z8
+	VMOVDQU32 Z8, K1, 64(R10)(R12*4)
+	JMP       row3_BF16_4x2
+
+row1f32_BF16_4x2:
+	VMOVUPS Z2, (R10)(R12*4)
+	VMOVUPS Z3, K1, 64(R10)(R12*4)
+
+row2_BF16_4x2:
+	MOVLQSX 280(R15), R12
+	MOVL    408(R15), AX
+	SUBL    $0x01, AX
+	JL      row2f32_BF16_4x2
+	CMPL    AX, $0x02
+	JE      row2pair_BF16_4x2
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z4, Z4, Z8
+	LONG      $0x485f7262
+	WORD      $0xc472
+	VPERMW    Z8, Z9, Z8
+	VMOVDQU16 Z8, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z5, Z5, Z8
+	LONG      $0x48577262
+	WORD      $0xc572
+	VPERMW    Z8, Z9, Z8
+	VMOVDQU16 Z8, K3, 64(R10)(R12*4)
+	JMP       row3_BF16_4x2
+
+row2pair_BF16_4x2:
+	// VCVTNE2PS2BF16 Z4, Z6, Z8
+	LONG      $0x484f7262
+	WORD      $0xc472
+	VPERMW    Z8, Z9, Z8
+	VMOVDQU32 Z8, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z5, Z7, Z8
+	LONG      $0x48477262
+	WORD      $0xc572
+	VPERMW    Z8, Z9, Z8
+	VMOVDQU32 Z8, K1, 64(R10)(R12*4)
+	JMP       row4_BF16_4x2
+
+row2f32_BF16_4x2:
+	VMOVUPS Z4, (R10)(R12*4)
+	VMOVUPS Z5, K1, 64(R10)(R12*4)
+
+row3_BF16_4x2:
+	MOVLQSX 284(R15), R12
+	MOVL    412(R15), AX
+	SUBL    $0x01, AX
+	JL      row3f32_BF16_4x2
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z6, Z6, Z8
+	LONG      $0x484f7262
+	WORD      $0xc672
+	VPERMW    Z8, Z9, Z8
+	VMOVDQU16 Z8, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z7, Z7, Z8
+	LONG      $0x48477262
+	WORD      $0xc772
+	VPERMW    Z8, Z9, Z8
+	VMOVDQU16 Z8, K3, 64(R10)(R12*4)
+	JMP       row4_BF16_4x2
+
+row3f32_BF16_4x2:
+	VMOVUPS Z6, (R10)(R12*4)
+	VMOVUPS Z7, K1, 64(R10)(R12*4)
+
+row4_BF16_4x2:
+	ADDQ $0x10, (SP)
+	DECQ 8(SP)
+	JNZ  span_BF16_4x2
+
+end_BF16_4x2:
+	VZEROUPPER
+	RET
+
+// func tile4x3BF16(t *CellTile)
+// Requires: AVX, AVX512BW, AVX512F, AVX512_BF16, BMI2
+TEXT ·tile4x3BF16(SB), NOSPLIT, $16-8
+	MOVQ  t+0(FP), R15
+	MOVQ  192(R15), R14
+	MOVQ  168(R15), R13
+	MOVQ  R13, (SP)
+	MOVQ  176(R15), R13
+	MOVQ  R13, 8(SP)
+	TESTQ R13, R13
+	JZ    end_BF16_4x3
+
+span_BF16_4x3:
+	MOVQ    (SP), R13
+	MOVLQSX (R13), R13
+	MOVQ    24(R15), R10
+	LEAQ    (R10)(R13*4), R10
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	MOVQ    56(R15), R12
+	TESTQ   R12, R12
+	JZ      kdone_BF16_4x3
+	MOVQ    48(R15), R11
+	MOVQ    (R15), BP
+	MOVLQSX 208(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 212(R15), BX
+	LEAQ    (BP)(BX*4), BX
+	MOVLQSX 216(R15), CX
+	LEAQ    (BP)(CX*4), CX
+	MOVLQSX 220(R15), DX
+	LEAQ    (BP)(DX*4), DX
+
+k_BF16_4x3:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z12
+	VMOVUPS      (R13)(R14*4), Z13
+	VMOVUPS      (R13)(R14*8), Z14
+	VBROADCASTSS (AX)(BP*4), Z15
+
+	// VDPBF16PS Z12, Z15, Z0; VDPBF16PS Z13, Z15, Z1; VDPBF16PS Z14, Z15, Z2
+	LONG         $0x4806d262
+	WORD         $0xc452
+	LONG         $0x4806d262
+	WORD         $0xcd52
+	LONG         $0x4806d262
+	WORD         $0xd652
+	VBROADCASTSS (BX)(BP*4), Z16
+
+	// VDPBF16PS Z12, Z16, Z3; VDPBF16PS Z13, Z16, Z4; VDPBF16PS Z14, Z16, Z5
+	LONG         $0x407ed262
+	WORD         $0xdc52
+	LONG         $0x407ed262
+	WORD         $0xe552
+	LONG         $0x407ed262
+	WORD         $0xee52
+	VBROADCASTSS (CX)(BP*4), Z17
+
+	// VDPBF16PS Z12, Z17, Z6; VDPBF16PS Z13, Z17, Z7; VDPBF16PS Z14, Z17, Z8
+	LONG         $0x4076d262
+	WORD         $0xf452
+	LONG         $0x4076d262
+	WORD         $0xfd52
+	LONG         $0x40765262
+	WORD         $0xc652
+	VBROADCASTSS (DX)(BP*4), Z18
+
+	// VDPBF16PS Z12, Z18, Z9; VDPBF16PS Z13, Z18, Z10; VDPBF16PS Z14, Z18, Z11
+	LONG $0x406e5262
+	WORD $0xcc52
+	LONG $0x406e5262
+	WORD $0xd552
+	LONG $0x406e5262
+	WORD $0xde52
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k_BF16_4x3
+
+kdone_BF16_4x3:
+	MOVQ    104(R15), R12
+	TESTQ   R12, R12
+	JZ      k2done_BF16_4x3
+	MOVQ    96(R15), R11
+	MOVQ    72(R15), BP
+	MOVLQSX 240(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 244(R15), BX
+	LEAQ    (BP)(BX*4), BX
+	MOVLQSX 248(R15), CX
+	LEAQ    (BP)(CX*4), CX
+	MOVLQSX 252(R15), DX
+	LEAQ    (BP)(DX*4), DX
+
+k2_BF16_4x3:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z12
+	VMOVUPS      (R13)(R14*4), Z13
+	VMOVUPS      (R13)(R14*8), Z14
+	VBROADCASTSS (AX)(BP*4), Z15
+
+	// VDPBF16PS Z12, Z15, Z0; VDPBF16PS Z13, Z15, Z1; VDPBF16PS Z14, Z15, Z2
+	LONG         $0x4806d262
+	WORD         $0xc452
+	LONG         $0x4806d262
+	WORD         $0xcd52
+	LONG         $0x4806d262
+	WORD         $0xd652
+	VBROADCASTSS (BX)(BP*4), Z16
+
+	// VDPBF16PS Z12, Z16, Z3; VDPBF16PS Z13, Z16, Z4; VDPBF16PS Z14, Z16, Z5
+	LONG         $0x407ed262
+	WORD         $0xdc52
+	LONG         $0x407ed262
+	WORD         $0xe552
+	LONG         $0x407ed262
+	WORD         $0xee52
+	VBROADCASTSS (CX)(BP*4), Z17
+
+	// VDPBF16PS Z12, Z17, Z6; VDPBF16PS Z13, Z17, Z7; VDPBF16PS Z14, Z17, Z8
+	LONG         $0x4076d262
+	WORD         $0xf452
+	LONG         $0x4076d262
+	WORD         $0xfd52
+	LONG         $0x40765262
+	WORD         $0xc652
+	VBROADCASTSS (DX)(BP*4), Z18
+
+	// VDPBF16PS Z12, Z18, Z9; VDPBF16PS Z13, Z18, Z10; VDPBF16PS Z14, Z18, Z11
+	LONG $0x406e5262
+	WORD $0xcc52
+	LONG $0x406e5262
+	WORD $0xd552
+	LONG $0x406e5262
+	WORD $0xde52
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k2_BF16_4x3
+
+k2done_BF16_4x3:
+	MOVQ         (SP), R13
+	VBROADCASTSS 336(R15), Z15
+	VBROADCASTSS 368(R15), Z12
+	VFMADD213PS  Z12, Z15, Z0
+	VFMADD213PS  Z12, Z15, Z1
+	VFMADD213PS  Z12, Z15, Z2
+	VBROADCASTSS 340(R15), Z15
+	VBROADCASTSS 372(R15), Z12
+	VFMADD213PS  Z12, Z15, Z3
+	VFMADD213PS  Z12, Z15, Z4
+	VFMADD213PS  Z12, Z15, Z5
+	VBROADCASTSS 344(R15), Z15
+	VBROADCASTSS 376(R15), Z12
+	VFMADD213PS  Z12, Z15, Z6
+	VFMADD213PS  Z12, Z15, Z7
+	VFMADD213PS  Z12, Z15, Z8
+	VBROADCASTSS 348(R15), Z15
+	VBROADCASTSS 380(R15), Z12
+	VFMADD213PS  Z12, Z15, Z9
+	VFMADD213PS  Z12, Z15, Z10
+	VFMADD213PS  Z12, Z15, Z11
+	MOVQ         152(R15), R12
+	TESTQ        R12, R12
+	JZ           noresidual_BF16_4x3
+	MOVQ         144(R15), R11
+	MOVLQSX      8(R13), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVL         $0xaaaaaaaa, AX
+	KMOVD        AX, K2
+	MOVLQSX      304(R15), R12
+	CMPL         432(R15), $0x01
+	JL           res0f32_BF16_4x3
+	JE           res0low_BF16_4x3
+	VMOVDQU16.Z  (R11)(R12*4), K2, Z12
+	VADDPS       Z12, Z0, Z0
+	VMOVDQU16.Z  64(R11)(R12*4), K2, Z12
+	VADDPS       Z12, Z1, Z1
+	VMOVDQU16.Z  128(R11)(R12*4), K2, Z12
+	VADDPS       Z12, Z2, Z2
+	JMP          res0added_BF16_4x3
+
+res0low_BF16_4x3:
+	VPSLLD $0x10, (R11)(R12*4), Z12
+	VADDPS Z12, Z0, Z0
+	VPSLLD $0x10, 64(R11)(R12*4), Z12
+	VADDPS Z12, Z1, Z1
+	VPSLLD $0x10, 128(R11)(R12*4), Z12
+	VADDPS Z12, Z2, Z2
+	JMP    res0added_BF16_4x3
+
+res0f32_BF16_4x3:
+	VADDPS (R11)(R12*4), Z0, Z0
+	VADDPS 64(R11)(R12*4), Z1, Z1
+	VADDPS 128(R11)(R12*4), Z2, Z2
+
+res0added_BF16_4x3:
+	MOVLQSX     308(R15), R12
+	CMPL        436(R15), $0x01
+	JL          res1f32_BF16_4x3
+	JE          res1low_BF16_4x3
+	VMOVDQU16.Z (R11)(R12*4), K2, Z12
+	VADDPS      Z12, Z3, Z3
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z12
+	VADDPS      Z12, Z4, Z4
+	VMOVDQU16.Z 128(R11)(R12*4), K2, Z12
+	VADDPS      Z12, Z5, Z5
+	JMP         res1added_BF16_4x3
+
+res1low_BF16_4x3:
+	VPSLLD $0x10, (R11)(R12*4), Z12
+	VADDPS Z12, Z3, Z3
+	VPSLLD $0x10, 64(R11)(R12*4), Z12
+	VADDPS Z12, Z4, Z4
+	VPSLLD $0x10, 128(R11)(R12*4), Z12
+	VADDPS Z12, Z5, Z5
+	JMP    res1added_BF16_4x3
+
+res1f32_BF16_4x3:
+	VADDPS (R11)(R12*4), Z3, Z3
+	VADDPS 64(R11)(R12*4), Z4, Z4
+	VADDPS 128(R11)(R12*4), Z5, Z5
+
+res1added_BF16_4x3:
+	MOVLQSX     312(R15), R12
+	CMPL        440(R15), $0x01
+	JL          res2f32_BF16_4x3
+	JE          res2low_BF16_4x3
+	VMOVDQU16.Z (R11)(R12*4), K2, Z12
+	VADDPS      Z12, Z6, Z6
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z12
+	VADDPS      Z12, Z7, Z7
+	VMOVDQU16.Z 128(R11)(R12*4), K2, Z12
+	VADDPS      Z12, Z8, Z8
+	JMP         res2added_BF16_4x3
+
+res2low_BF16_4x3:
+	VPSLLD $0x10, (R11)(R12*4), Z12
+	VADDPS Z12, Z6, Z6
+	VPSLLD $0x10, 64(R11)(R12*4), Z12
+	VADDPS Z12, Z7, Z7
+	VPSLLD $0x10, 128(R11)(R12*4), Z12
+	VADDPS Z12, Z8, Z8
+	JMP    res2added_BF16_4x3
+
+res2f32_BF16_4x3:
+	VADDPS (R11)(R12*4), Z6, Z6
+	VADDPS 64(R11)(R12*4), Z7, Z7
+	VADDPS 128(R11)(R12*4), Z8, Z8
+
+res2added_BF16_4x3:
+	MOVLQSX     316(R15), R12
+	CMPL        444(R15), $0x01
+	JL          res3f32_BF16_4x3
+	JE          res3low_BF16_4x3
+	VMOVDQU16.Z (R11)(R12*4), K2, Z12
+	VADDPS      Z12, Z9, Z9
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z12
+	VADDPS      Z12, Z10, Z10
+	VMOVDQU16.Z 128(R11)(R12*4), K2, Z12
+	VADDPS      Z12, Z11, Z11
+	JMP         res3added_BF16_4x3
+
+res3low_BF16_4x3:
+	VPSLLD $0x10, (R11)(R12*4), Z12
+	VADDPS Z12, Z9, Z9
+	VPSLLD $0x10, 64(R11)(R12*4), Z12
+	VADDPS Z12, Z10, Z10
+	VPSLLD $0x10, 128(R11)(R12*4), Z12
+	VADDPS Z12, Z11, Z11
+	JMP    res3added_BF16_4x3
+
+res3f32_BF16_4x3:
+	VADDPS (R11)(R12*4), Z9, Z9
+	VADDPS 64(R11)(R12*4), Z10, Z10
+	VADDPS 128(R11)(R12*4), Z11, Z11
+
+res3added_BF16_4x3:
+noresidual_BF16_4x3:
+	MOVQ   200(R15), AX
+	TESTQ  AX, AX
+	JZ     norelu_BF16_4x3
+	VPXORD Z12, Z12, Z12
+	VMAXPS Z0, Z12, Z0
+	VMAXPS Z1, Z12, Z1
+	VMAXPS Z2, Z12, Z2
+	VMAXPS Z3, Z12, Z3
+	VMAXPS Z4, Z12, Z4
+	VMAXPS Z5, Z12, Z5
+	VMAXPS Z6, Z12, Z6
+	VMAXPS Z7, Z12, Z7
+	VMAXPS Z8, Z12, Z8
+	VMAXPS Z9, Z12, Z9
+	VMAXPS Z10, Z12, Z10
+	VMAXPS Z11, Z12, Z11
+
+norelu_BF16_4x3:
+	MOVQ      120(R15), R10
+	MOVLQSX   4(R13), R12
+	LEAQ      (R10)(R12*4), R10
+	MOVLQSX   12(R13), BP
+	MOVQ      $0x00000001, CX
+	SHLXQ     BP, CX, CX
+	DECQ      CX
+	KMOVW     CX, K1
+	VMOVDQU32 interleave<>+0(SB), Z13
+	ADDQ      BP, BP
+	MOVQ      $0x00000001, BX
+	SHLXQ     BP, BX, BX
+	DECQ      BX
+	MOVL      $0x55555555, DX
+	ANDL      DX, BX
+	MOVLQSX   272(R15), R12
+	MOVL      400(R15), AX
+	SUBL      $0x01, AX
+	JL        row0f32_BF16_4x3
+	CMPL      AX, $0x02
+	JE        row0pair_BF16_4x3
+	SHLXL     AX, BX, CX
+	KMOVD     CX, K3
+	SHLXL     AX, DX, CX
+	KMOVD     CX, K2
+
+	// VCVTNE2PS2BF16 Z0, Z0, Z12
+	LONG      $0x487f7262
+	WORD      $0xe072
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU16 Z12, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z1, Z1, Z12
+	LONG      $0x48777262
+	WORD      $0xe172
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU16 Z12, K2, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z2, Z2, Z12
+	LONG      $0x486f7262
+	WORD      $0xe272
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU16 Z12, K3, 128(R10)(R12*4)
+	JMP       row1_BF16_4x3
+
+row0pair_BF16_4x3:
+	// VCVTNE2PS2BF16 Z0, Z3, Z12
+	LONG      $0x48677262
+	WORD      $0xe072
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU32 Z12, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z1, Z4, Z12
+	LONG      $0x485f7262
+	WORD      $0xe172
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU32 Z12, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z2, Z5, Z12
+	LONG      $0x48577262
+	WORD      $0xe272
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU32 Z12, K1, 128(R10)(R12*4)
+	JMP       row2_BF16_4x3
+
+row0f32_BF16_4x3:
+	VMOVUPS Z0, (R10)(R12*4)
+	VMOVUPS Z1, 64(R10)(R12*4)
+	VMOVUPS Z2, K1, 128(R10)(R12*4)
+
+row1_BF16_4x3:
+	MOVLQSX 276(R15), R12
+	MOVL    404(R15), AX
+	SUBL    $0x01, AX
+	JL      row1f32_BF16_4x3
+	CMPL    AX, $0x02
+	JE      row1pair_BF16_4x3
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z3, Z3, Z12
+	LONG      $0x48677262
+	WORD      $0xe372
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU16 Z12, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z4, Z4, Z12
+	LONG      $0x485f7262
+	WORD      $0xe472
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU16 Z12, K2, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z5, Z5, Z12
+	LONG      $0x48577262
+	WORD      $0xe572
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU16 Z12, K3, 128(R10)(R12*4)
+	JMP       row2_BF16_4x3
+
+row1pair_BF16_4x3:
+	// VCVTNE2PS2BF16 Z3, Z6, Z12
+	LONG      $0x484f7262
+	WORD      $0xe372
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU32 Z12, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z4, Z7, Z12
+	LONG      $0x48477262
+	WORD      $0xe472
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU32 Z12, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z5, Z8, Z12
+	LONG      $0x483f7262
+	WORD      $0xe572
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU32 Z12, K1, 128(R10)(R12*4)
+	JMP       row3_BF16_4x3
+
+row1f32_BF16_4x3:
+	VMOVUPS Z3, (R10)(R12*4)
+	VMOVUPS Z4, 64(R10)(R12*4)
+	VMOVUPS Z5, K1, 128(R10)(R12*4)
+
+row2_BF16_4x3:
+	MOVLQSX 280(R15), R12
+	MOVL    408(R15), AX
+	SUBL    $0x01, AX
+	JL      row2f32_BF16_4x3
+	CMPL    AX, $0x02
+	JE      row2pair_BF16_4x3
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z6, Z6, Z12
+	LONG      $0x484f7262
+	WORD      $0xe672
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU16 Z12, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z7, Z7, Z12
+	LONG      $0x48477262
+	WORD      $0xe772
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU16 Z12, K2, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z8, Z8, Z12
+	LONG      $0x483f5262
+	WORD      $0xe072
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU16 Z12, K3, 128(R10)(R12*4)
+	JMP       row3_BF16_4x3
+
+row2pair_BF16_4x3:
+	// VCVTNE2PS2BF16 Z6, Z9, Z12
+	LONG      $0x48377262
+	WORD      $0xe672
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU32 Z12, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z7, Z10, Z12
+	LONG      $0x482f7262
+	WORD      $0xe772
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU32 Z12, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z8, Z11, Z12
+	LONG      $0x48275262
+	WORD      $0xe072
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU32 Z12, K1, 128(R10)(R12*4)
+	JMP       row4_BF16_4x3
+
+row2f32_BF16_4x3:
+	VMOVUPS Z6, (R10)(R12*4)
+	VMOVUPS Z7, 64(R10)(R12*4)
+	VMOVUPS Z8, K1, 128(R10)(R12*4)
+
+row3_BF16_4x3:
+	MOVLQSX 284(R15), R12
+	MOVL    412(R15), AX
+	SUBL    $0x01, AX
+	JL      row3f32_BF16_4x3
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z9, Z9, Z12
+	LONG      $0x48375262
+	WORD      $0xe172
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU16 Z12, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z10, Z10, Z12
+	LONG      $0x482f5262
+	WORD      $0xe272
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU16 Z12, K2, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z11, Z11, Z12
+	LONG      $0x48275262
+	WORD      $0xe372
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU16 Z12, K3, 128(R10)(R12*4)
+	JMP       row4_BF16_4x3
+
+row3f32_BF16_4x3:
+	VMOVUPS Z9, (R10)(R12*4)
+	VMOVUPS Z10, 64(R10)(R12*4)
+	VMOVUPS Z11, K1, 128(R10)(R12*4)
+
+row4_BF16_4x3:
+	ADDQ $0x10, (SP)
+	DECQ 8(SP)
+	JNZ  span_BF16_4x3
+
+end_BF16_4x3:
+	VZEROUPPER
+	RET
+
+// func tile5x1BF16(t *CellTile)
+// Requires: AVX, AVX512BW, AVX512F, AVX512_BF16, BMI2
+TEXT ·tile5x1BF16(SB), NOSPLIT, $16-8
+	MOVQ  t+0(FP), R15
+	MOVQ  192(R15), R14
+	MOVQ  168(R15), R13
+	MOVQ  R13, (SP)
+	MOVQ  176(R15), R13
+	MOVQ  R13, 8(SP)
+	TESTQ R13, R13
+	JZ    end_BF16_5x1
+
+span_BF16_5x1:
+	MOVQ    (SP), R13
+	MOVLQSX (R13), R13
+	MOVQ    24(R15), R10
+	LEAQ    (R10)(R13*4), R10
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	MOVQ    56(R15), R12
+	TESTQ   R12, R12
+	JZ      kdone_BF16_5x1
+	MOVQ    48(R15), R11
+	MOVQ    (R15), BP
+	MOVLQSX 208(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 212(R15), BX
+	LEAQ    (BP)(BX*4), BX
+	MOVLQSX 216(R15), CX
+	LEAQ    (BP)(CX*4), CX
+	MOVLQSX 220(R15), DX
+	LEAQ    (BP)(DX*4), DX
+	MOVLQSX 224(R15), SI
+	LEAQ    (BP)(SI*4), SI
+
+k_BF16_5x1:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z5
+	VBROADCASTSS (AX)(BP*4), Z6
+
+	// VDPBF16PS Z5, Z6, Z0
+	LONG         $0x484ef262
+	WORD         $0xc552
+	VBROADCASTSS (BX)(BP*4), Z7
+
+	// VDPBF16PS Z5, Z7, Z1
+	LONG         $0x4846f262
+	WORD         $0xcd52
+	VBROADCASTSS (CX)(BP*4), Z8
+
+	// VDPBF16PS Z5, Z8, Z2
+	LONG         $0x483ef262
+	WORD         $0xd552
+	VBROADCASTSS (DX)(BP*4), Z9
+
+	// VDPBF16PS Z5, Z9, Z3
+	LONG         $0x4836f262
+	WORD         $0xdd52
+	VBROADCASTSS (SI)(BP*4), Z10
+
+	// VDPBF16PS Z5, Z10, Z4
+	LONG $0x482ef262
+	WORD $0xe552
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k_BF16_5x1
+
+kdone_BF16_5x1:
+	MOVQ    104(R15), R12
+	TESTQ   R12, R12
+	JZ      k2done_BF16_5x1
+	MOVQ    96(R15), R11
+	MOVQ    72(R15), BP
+	MOVLQSX 240(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 244(R15), BX
+	LEAQ    (BP)(BX*4), BX
+	MOVLQSX 248(R15), CX
+	LEAQ    (BP)(CX*4), CX
+	MOVLQSX 252(R15), DX
+	LEAQ    (BP)(DX*4), DX
+	MOVLQSX 256(R15), SI
+	LEAQ    (BP)(SI*4), SI
+
+k2_BF16_5x1:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z5
+	VBROADCASTSS (AX)(BP*4), Z6
+
+	// VDPBF16PS Z5, Z6, Z0
+	LONG         $0x484ef262
+	WORD         $0xc552
+	VBROADCASTSS (BX)(BP*4), Z7
+
+	// VDPBF16PS Z5, Z7, Z1
+	LONG         $0x4846f262
+	WORD         $0xcd52
+	VBROADCASTSS (CX)(BP*4), Z8
+
+	// VDPBF16PS Z5, Z8, Z2
+	LONG         $0x483ef262
+	WORD         $0xd552
+	VBROADCASTSS (DX)(BP*4), Z9
+
+	// VDPBF16PS Z5, Z9, Z3
+	LONG         $0x4836f262
+	WORD         $0xdd52
+	VBROADCASTSS (SI)(BP*4), Z10
+
+	// VDPBF16PS Z5, Z10, Z4
+	LONG $0x482ef262
+	WORD $0xe552
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k2_BF16_5x1
+
+k2done_BF16_5x1:
+	MOVQ         (SP), R13
+	VBROADCASTSS 336(R15), Z6
+	VBROADCASTSS 368(R15), Z5
+	VFMADD213PS  Z5, Z6, Z0
+	VBROADCASTSS 340(R15), Z6
+	VBROADCASTSS 372(R15), Z5
+	VFMADD213PS  Z5, Z6, Z1
+	VBROADCASTSS 344(R15), Z6
+	VBROADCASTSS 376(R15), Z5
+	VFMADD213PS  Z5, Z6, Z2
+	VBROADCASTSS 348(R15), Z6
+	VBROADCASTSS 380(R15), Z5
+	VFMADD213PS  Z5, Z6, Z3
+	VBROADCASTSS 352(R15), Z6
+	VBROADCASTSS 384(R15), Z5
+	VFMADD213PS  Z5, Z6, Z4
+	MOVQ         152(R15), R12
+	TESTQ        R12, R12
+	JZ           noresidual_BF16_5x1
+	MOVQ         144(R15), R11
+	MOVLQSX      8(R13), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVL         $0xaaaaaaaa, AX
+	KMOVD        AX, K2
+	MOVLQSX      304(R15), R12
+	CMPL         432(R15), $0x01
+	JL           res0f32_BF16_5x1
+	JE           res0low_BF16_5x1
+	VMOVDQU16.Z  (R11)(R12*4), K2, Z5
+	VADDPS       Z5, Z0, Z0
+	JMP          res0added_BF16_5x1
+
+res0low_BF16_5x1:
+	VPSLLD $0x10, (R11)(R12*4), Z5
+	VADDPS Z5, Z0, Z0
+	JMP    res0added_BF16_5x1
+
+res0f32_BF16_5x1:
+	VADDPS (R11)(R12*4), Z0, Z0
+
+res0added_BF16_5x1:
+	MOVLQSX     308(R15), R12
+	CMPL        436(R15), $0x01
+	JL          res1f32_BF16_5x1
+	JE          res1low_BF16_5x1
+	VMOVDQU16.Z (R11)(R12*4), K2, Z5
+	VADDPS      Z5, Z1, Z1
+	JMP         res1added_BF16_5x1
+
+res1low_BF16_5x1:
+	VPSLLD $0x10, (R11)(R12*4), Z5
+	VADDPS Z5, Z1, Z1
+	JMP    res1added_BF16_5x1
+
+res1f32_BF16_5x1:
+	VADDPS (R11)(R12*4), Z1, Z1
+
+res1added_BF16_5x1:
+	MOVLQSX     312(R15), R12
+	CMPL        440(R15), $0x01
+	JL          res2f32_BF16_5x1
+	JE          res2low_BF16_5x1
+	VMOVDQU16.Z (R11)(R12*4), K2, Z5
+	VADDPS      Z5, Z2, Z2
+	JMP         res2added_BF16_5x1
+
+res2low_BF16_5x1:
+	VPSLLD $0x10, (R11)(R12*4), Z5
+	VADDPS Z5, Z2, Z2
+	JMP    res2added_BF16_5x1
+
+res2f32_BF16_5x1:
+	VADDPS (R11)(R12*4), Z2, Z2
+
+res2added_BF16_5x1:
+	MOVLQSX     316(R15), R12
+	CMPL        444(R15), $0x01
+	JL          res3f32_BF16_5x1
+	JE          res3low_BF16_5x1
+	VMOVDQU16.Z (R11)(R12*4), K2, Z5
+	VADDPS      Z5, Z3, Z3
+	JMP         res3added_BF16_5x1
+
+res3low_BF16_5x1:
+	VPSLLD $0x10, (R11)(R12*4), Z5
+	VADDPS Z5, Z3, Z3
+	JMP    res3added_BF16_5x1
+
+res3f32_BF16_5x1:
+	VADDPS (R11)(R12*4), Z3, Z3
+
+res3added_BF16_5x1:
+	MOVLQSX     320(R15), R12
+	CMPL        448(R15), $0x01
+	JL          res4f32_BF16_5x1
+	JE          res4low_BF16_5x1
+	VMOVDQU16.Z (R11)(R12*4), K2, Z5
+	VADDPS      Z5, Z4, Z4
+	JMP         res4added_BF16_5x1
+
+res4low_BF16_5x1:
+	VPSLLD $0x10, (R11)(R12*4), Z5
+	VADDPS Z5, Z4, Z4
+	JMP    res4added_BF16_5x1
+
+res4f32_BF16_5x1:
+	VADDPS (R11)(R12*4), Z4, Z4
+
+res4added_BF16_5x1:
+noresidual_BF16_5x1:
+	MOVQ   200(R15), AX
+	TESTQ  AX, AX
+	JZ     norelu_BF16_5x1
+	VPXORD Z5, Z5, Z5
+	VMAXPS Z0, Z5, Z0
+	VMAXPS Z1, Z5, Z1
+	VMAXPS Z2, Z5, Z2
+	VMAXPS Z3, Z5, Z3
+	VMAXPS Z4, Z5, Z4
+
+norelu_BF16_5x1:
+	MOVQ      120(R15), R10
+	MOVLQSX   4(R13), R12
+	LEAQ      (R10)(R12*4), R10
+	MOVLQSX   12(R13), BP
+	MOVQ      $0x00000001, CX
+	SHLXQ     BP, CX, CX
+	DECQ      CX
+	KMOVW     CX, K1
+	VMOVDQU32 interleave<>+0(SB), Z6
+	ADDQ      BP, BP
+	MOVQ      $0x00000001, BX
+	SHLXQ     BP, BX, BX
+	DECQ      BX
+	MOVL      $0x55555555, DX
+	ANDL      DX, BX
+	MOVLQSX   272(R15), R12
+	MOVL      400(R15), AX
+	SUBL      $0x01, AX
+	JL        row0f32_BF16_5x1
+	CMPL      AX, $0x02
+	JE        row0pair_BF16_5x1
+	SHLXL     AX, BX, CX
+	KMOVD     CX, K3
+
+	// VCVTNE2PS2BF16 Z0, Z0, Z5
+	LONG      $0x487ff262
+	WORD      $0xe872
+	VPERMW    Z5, Z6, Z5
+	VMOVDQU16 Z5, K3, (R10)(R12*4)
+	JMP       row1_BF16_5x1
+
+row0pair_BF16_5x1:
+	// VCVTNE2PS2BF16 Z0, Z1, Z5
+	LONG      $0x4877f262
+	WORD      $0xe872
+	VPERMW    Z5, Z6, Z5
+	VMOVDQU32 Z5, K1, (R10)(R12*4)
+	JMP       row2_BF16_5x1
+
+row0f32_BF16_5x1:
+	VMOVUPS Z0, K1, (R10)(R12*4)
+
+row1_BF16_5x1:
+	MOVLQSX 276(R15), R12
+	MOVL    404(R15), AX
+	SUBL    $0x01, AX
+	JL      row1f32_BF16_5x1
+	CMPL    AX, $0x02
+	JE      row1pair_BF16_5x1
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+
+	// VCVTNE2PS2BF16 Z1, Z1, Z5
+	LONG      $0x4877f262
+	WORD      $0xe972
+	VPERMW    Z5, Z6, Z5
+	VMOVDQU16 Z5, K3, (R10)(R12*4)
+	JMP       row2_BF16_5x1
+
+row1pair_BF16_5x1:
+	// VCVTNE2PS2BF16 Z1, Z2, Z5
+	LONG      $0x486ff262
+	WORD      $0xe972
+	VPERMW    Z5, Z6, Z5
+	VMOVDQU32 Z5, K1, (R10)(R12*4)
+	JMP       row3_BF16_5x1
+
+row1f32_BF16_5x1:
+	VMOVUPS Z1, K1, (R10)(R12*4)
+
+row2_BF16_5x1:
+	MOVLQSX 280(R15), R12
+	MOVL    408(R15), AX
+	SUBL    $0x01, AX
+	JL      row2f32_BF16_5x1
+	CMPL    AX, $0x02
+	JE      row2pair_BF16_5x1
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+
+	// VCVTNE2PS2BF16 Z2, Z2, Z5
+	LONG      $0x486ff262
+	WORD      $0xea72
+	VPERMW    Z5, Z6, Z5
+	VMOVDQU16 Z5, K3, (R10)(R12*4)
+	JMP       row3_BF16_5x1
+
+row2pair_BF16_5x1:
+	// VCVTNE2PS2BF16 Z2, Z3, Z5
+	LONG      $0x4867f262
+	WORD      $0xea72
+	VPERMW    Z5, Z6, Z5
+	VMOVDQU32 Z5, K1, (R10)(R12*4)
+	JMP       row4_BF16_5x1
+
+row2f32_BF16_5x1:
+	VMOVUPS Z2, K1, (R10)(R12*4)
+
+row3_BF16_5x1:
+	MOVLQSX 284(R15), R12
+	MOVL    412(R15), AX
+	SUBL    $0x01, AX
+	JL      row3f32_BF16_5x1
+	CMPL    AX, $0x02
+	JE      row3pair_BF16_5x1
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+
+	// VCVTNE2PS2BF16 Z3, Z3, Z5
+	LONG      $0x4867f262
+	WORD      $0xeb72
+	VPERMW    Z5, Z6, Z5
+	VMOVDQU16 Z5, K3, (R10)(R12*4)
+	JMP       row4_BF16_5x1
+
+row3pair_BF16_5x1:
+	// VCVTNE2PS2BF16 Z3, Z4, Z5
+	LONG      $0x485ff262
+	WORD      $0xeb72
+	VPERMW    Z5, Z6, Z5
+	VMOVDQU32 Z5, K1, (R10)(R12*4)
+	JMP       row5_BF16_5x1
+
+row3f32_BF16_5x1:
+	VMOVUPS Z3, K1, (R10)(R12*4)
+
+row4_BF16_5x1:
+	MOVLQSX 288(R15), R12
+	MOVL    416(R15), AX
+	SUBL    $0x01, AX
+	JL      row4f32_BF16_5x1
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+
+	// VCVTNE2PS2BF16 Z4, Z4, Z5
+	LONG      $0x485ff262
+	WORD      $0xec72
+	VPERMW    Z5, Z6, Z5
+	VMOVDQU16 Z5, K3, (R10)(R12*4)
+	JMP       row5_BF16_5x1
+
+row4f32_BF16_5x1:
+	VMOVUPS Z4, K1, (R10)(R12*4)
+
+row5_BF16_5x1:
+	ADDQ $0x10, (SP)
+	DECQ 8(SP)
+	JNZ  span_BF16_5x1
+
+end_BF16_5x1:
+	VZEROUPPER
+	RET
+
+// func tile5x2BF16(t *CellTile)
+// Requires: AVX, AVX512BW, AVX512F, AVX512_BF16, BMI2
+TEXT ·tile5x2BF16(SB), NOSPLIT, $16-8
+	MOVQ  t+0(FP), R15
+	MOVQ  192(R15), R14
+	MOVQ  168(R15), R13
+	MOVQ  R13, (SP)
+	MOVQ  176(R15), R13
+	MOVQ  R13, 8(SP)
+	TESTQ R13, R13
+	JZ    end_BF16_5x2
+
+span_BF16_5x2:
+	MOVQ    (SP), R13
+	MOVLQSX (R13), R13
+	MOVQ    24(R15), R10
+	LEAQ    (R10)(R13*4), R10
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	MOVQ    56(R15), R12
+	TESTQ   R12, R12
+	JZ      kdone_BF16_5x2
+	MOVQ    48(R15), R11
+	MOVQ    (R15), BP
+	MOVLQSX 208(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 212(R15), BX
+	LEAQ    (BP)(BX*4), BX
+	MOVLQSX 216(R15), CX
+	LEAQ    (BP)(CX*4), CX
+	MOVLQSX 220(R15), DX
+	LEAQ    (BP)(DX*4), DX
+	MOVLQSX 224(R15), SI
+	LEAQ    (BP)(SI*4), SI
+
+k_BF16_5x2:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z10
+	VMOVUPS      (R13)(R14*4), Z11
+	VBROADCASTSS (AX)(BP*4), Z12
+
+	// VDPBF16PS Z10, Z12, Z0; VDPBF16PS Z11, Z12, Z1
+	LONG         $0x481ed262
+	WORD         $0xc252
+	LONG         $0x481ed262
+	WORD         $0xcb52
+	VBROADCASTSS (BX)(BP*4), Z13
+
+	// VDPBF16PS Z10, Z13, Z2; VDPBF16PS Z11, Z13, Z3
+	LONG         $0x4816d262
+	WORD         $0xd252
+	LONG         $0x4816d262
+	WORD         $0xdb52
+	VBROADCASTSS (CX)(BP*4), Z14
+
+	// VDPBF16PS Z10, Z14, Z4; VDPBF16PS Z11, Z14, Z5
+	LONG         $0x480ed262
+	WORD         $0xe252
+	LONG         $0x480ed262
+	WORD         $0xeb52
+	VBROADCASTSS (DX)(BP*4), Z15
+
+	// VDPBF16PS Z10, Z15, Z6; VDPBF16PS Z11, Z15, Z7
+	LONG         $0x4806d262
+	WORD         $0xf252
+	LONG         $0x4806d262
+	WORD         $0xfb52
+	VBROADCASTSS (SI)(BP*4), Z16
+
+	// VDPBF16PS Z10, Z16, Z8; VDPBF16PS Z11, Z16, Z9
+	LONG $0x407e5262
+	WORD $0xc252
+	LONG $0x407e5262
+	WORD $0xcb52
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k_BF16_5x2
+
+kdone_BF16_5x2:
+	MOVQ    104(R15), R12
+	TESTQ   R12, R12
+	JZ      k2done_BF16_5x2
+	MOVQ    96(R15), R11
+	MOVQ    72(R15), BP
+	MOVLQSX 240(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 244(R15), BX
+	LEAQ    (BP)(BX*4), BX
+	MOVLQSX 248(R15), CX
+	LEAQ    (BP)(CX*4), CX
+	MOVLQSX 252(R15), DX
+	LEAQ    (BP)(DX*4), DX
+	MOVLQSX 256(R15), SI
+	LEAQ    (BP)(SI*4), SI
+
+k2_BF16_5x2:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z10
+	VMOVUPS      (R13)(R14*4), Z11
+	VBROADCASTSS (AX)(BP*4), Z12
+
+	// VDPBF16PS Z10, Z12, Z0; VDPBF16PS Z11, Z12, Z1
+	LONG         $0x481ed262
+	WORD         $0xc252
+	LONG         $0x481ed262
+	WORD         $0xcb52
+	VBROADCASTSS (BX)(BP*4), Z13
+
+	// VDPBF16PS Z10, Z13, Z2; VDPBF16PS Z11, Z13, Z3
+	LONG         $0x4816d262
+	WORD         $0xd252
+	LONG         $0x4816d262
+	WORD         $0xdb52
+	VBROADCASTSS (CX)(BP*4), Z14
+
+	// VDPBF16PS Z10, Z14, Z4; VDPBF16PS Z11, Z14, Z5
+	LONG         $0x480ed262
+	WORD         $0xe252
+	LONG         $0x480ed262
+	WORD         $0xeb52
+	VBROADCASTSS (DX)(BP*4), Z15
+
+	// VDPBF16PS Z10, Z15, Z6; VDPBF16PS Z11, Z15, Z7
+	LONG         $0x4806d262
+	WORD         $0xf252
+	LONG         $0x4806d262
+	WORD         $0xfb52
+	VBROADCASTSS (SI)(BP*4), Z16
+
+	// VDPBF16PS Z10, Z16, Z8; VDPBF16PS Z11, Z16, Z9
+	LONG $0x407e5262
+	WORD $0xc252
+	LONG $0x407e5262
+	WORD $0xcb52
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k2_BF16_5x2
+
+k2done_BF16_5x2:
+	MOVQ         (SP), R13
+	VBROADCASTSS 336(R15), Z12
+	VBROADCASTSS 368(R15), Z10
+	VFMADD213PS  Z10, Z12, Z0
+	VFMADD213PS  Z10, Z12, Z1
+	VBROADCASTSS 340(R15), Z12
+	VBROADCASTSS 372(R15), Z10
+	VFMADD213PS  Z10, Z12, Z2
+	VFMADD213PS  Z10, Z12, Z3
+	VBROADCASTSS 344(R15), Z12
+	VBROADCASTSS 376(R15), Z10
+	VFMADD213PS  Z10, Z12, Z4
+	VFMADD213PS  Z10, Z12, Z5
+	VBROADCASTSS 348(R15), Z12
+	VBROADCASTSS 380(R15), Z10
+	VFMADD213PS  Z10, Z12, Z6
+	VFMADD213PS  Z10, Z12, Z7
+	VBROADCASTSS 352(R15), Z12
+	VBROADCASTSS 384(R15), Z10
+	VFMADD213PS  Z10, Z12, Z8
+	VFMADD213PS  Z10, Z12, Z9
+	MOVQ         152(R15), R12
+	TESTQ        R12, R12
+	JZ           noresidual_BF16_5x2
+	MOVQ         144(R15), R11
+	MOVLQSX      8(R13), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVL         $0xaaaaaaaa, AX
+	KMOVD        AX, K2
+	MOVLQSX      304(R15), R12
+	CMPL         432(R15), $0x01
+	JL           res0f32_BF16_5x2
+	JE           res0low_BF16_5x2
+	VMOVDQU16.Z  (R11)(R12*4), K2, Z10
+	VADDPS       Z10, Z0, Z0
+	VMOVDQU16.Z  64(R11)(R12*4), K2, Z10
+	VADDPS       Z10, Z1, Z1
+	JMP          res0added_BF16_5x2
+
+res0low_BF16_5x2:
+	VPSLLD $0x10, (R11)(R12*4), Z10
+	VADDPS Z10, Z0, Z0
+	VPSLLD $0x10, 64(R11)(R12*4), Z10
+	VADDPS Z10, Z1, Z1
+	JMP    res0added_BF16_5x2
+
+res0f32_BF16_5x2:
+	VADDPS (R11)(R12*4), Z0, Z0
+	VADDPS 64(R11)(R12*4), Z1, Z1
+
+res0added_BF16_5x2:
+	MOVLQSX     308(R15), R12
+	CMPL        436(R15), $0x01
+	JL          res1f32_BF16_5x2
+	JE          res1low_BF16_5x2
+	VMOVDQU16.Z (R11)(R12*4), K2, Z10
+	VADDPS      Z10, Z2, Z2
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z10
+	VADDPS      Z10, Z3, Z3
+	JMP         res1added_BF16_5x2
+
+res1low_BF16_5x2:
+	VPSLLD $0x10, (R11)(R12*4), Z10
+	VADDPS Z10, Z2, Z2
+	VPSLLD $0x10, 64(R11)(R12*4), Z10
+	VADDPS Z10, Z3, Z3
+	JMP    res1added_BF16_5x2
+
+res1f32_BF16_5x2:
+	VADDPS (R11)(R12*4), Z2, Z2
+	VADDPS 64(R11)(R12*4), Z3, Z3
+
+res1added_BF16_5x2:
+	MOVLQSX     312(R15), R12
+	CMPL        440(R15), $0x01
+	JL          res2f32_BF16_5x2
+	JE          res2low_BF16_5x2
+	VMOVDQU16.Z (R11)(R12*4), K2, Z10
+	VADDPS      Z10, Z4, Z4
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z10
+	VADDPS      Z10, Z5, Z5
+	JMP         res2added_BF16_5x2
+
+res2low_BF16_5x2:
+	VPSLLD $0x10, (R11)(R12*4), Z10
+	VADDPS Z10, Z4, Z4
+	VPSLLD $0x10, 64(R11)(R12*4), Z10
+	VADDPS Z10, Z5, Z5
+	JMP    res2added_BF16_5x2
+
+res2f32_BF16_5x2:
+	VADDPS (R11)(R12*4), Z4, Z4
+	VADDPS 64(R11)(R12*4), Z5, Z5
+
+res2added_BF16_5x2:
+	MOVLQSX     316(R15), R12
+	CMPL        444(R15), $0x01
+	JL          res3f32_BF16_5x2
+	JE          res3low_BF16_5x2
+	VMOVDQU16.Z (R11)(R12*4), K2, Z10
+	VADDPS      Z10, Z6, Z6
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z10
+	VADDPS      Z10, Z7, Z7
+	JMP         res3added_BF16_5x2
+
+res3low_BF16_5x2:
+	VPSLLD $0x10, (R11)(R12*4), Z10
+	VADDPS Z10, Z6, Z6
+	VPSLLD $0x10, 64(R11)(R12*4), Z10
+	VADDPS Z10, Z7, Z7
+	JMP    res3added_BF16_5x2
+
+res3f32_BF16_5x2:
+	VADDPS (R11)(R12*4), Z6, Z6
+	VADDPS 64(R11)(R12*4), Z7, Z7
+
+res3added_BF16_5x2:
+	MOVLQSX     320(R15), R12
+	CMPL        448(R15), $0x01
+	JL          res4f32_BF16_5x2
+	JE          res4low_BF16_5x2
+	VMOVDQU16.Z (R11)(R12*4), K2, Z10
+	VADDPS      Z10, Z8, Z8
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z10
+	VADDPS      Z10, Z9, Z9
+	JMP         res4added_BF16_5x2
+
+res4low_BF16_5x2:
+	VPSLLD $0x10, (R11)(R12*4), Z10
+	VADDPS Z10, Z8, Z8
+	VPSLLD $0x10, 64(R11)(R12*4), Z10
+	VADDPS Z10, Z9, Z9
+	JMP    res4added_BF16_5x2
+
+res4f32_BF16_5x2:
+	VADDPS (R11)(R12*4), Z8, Z8
+	VADDPS 64(R11)(R12*4), Z9, Z9
+
+res4added_BF16_5x2:
+noresidual_BF16_5x2:
+	MOVQ   200(R15), AX
+	TESTQ  AX, AX
+	JZ     norelu_BF16_5x2
+	VPXORD Z10, Z10, Z10
+	VMAXPS Z0, Z10, Z0
+	VMAXPS Z1, Z10, Z1
+	VMAXPS Z2, Z10, Z2
+	VMAXPS Z3, Z10, Z3
+	VMAXPS Z4, Z10, Z4
+	VMAXPS Z5, Z10, Z5
+	VMAXPS Z6, Z10, Z6
+	VMAXPS Z7, Z10, Z7
+	VMAXPS Z8, Z10, Z8
+	VMAXPS Z9, Z10, Z9
+
+norelu_BF16_5x2:
+	MOVQ      120(R15), R10
+	MOVLQSX   4(R13), R12
+	LEAQ      (R10)(R12*4), R10
+	MOVLQSX   12(R13), BP
+	MOVQ      $0x00000001, CX
+	SHLXQ     BP, CX, CX
+	DECQ      CX
+	KMOVW     CX, K1
+	VMOVDQU32 interleave<>+0(SB), Z11
+	ADDQ      BP, BP
+	MOVQ      $0x00000001, BX
+	SHLXQ     BP, BX, BX
+	DECQ      BX
+	MOVL      $0x55555555, DX
+	ANDL      DX, BX
+	MOVLQSX   272(R15), R12
+	MOVL      400(R15), AX
+	SUBL      $0x01, AX
+	JL        row0f32_BF16_5x2
+	CMPL      AX, $0x02
+	JE        row0pair_BF16_5x2
+	SHLXL     AX, BX, CX
+	KMOVD     CX, K3
+	SHLXL     AX, DX, CX
+	KMOVD     CX, K2
+
+	// VCVTNE2PS2BF16 Z0, Z0, Z10
+	LONG      $0x487f7262
+	WORD      $0xd072
+	VPERMW    Z10, Z11, Z10
+	VMOVDQU16 Z10, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z1, Z1, Z10
+	LONG      $0x48777262
+	WORD      $0xd172
+	VPERMW    Z10, Z11, Z10
+	VMOVDQU16 Z10, K3, 64(R10)(R12*4)
+	JMP       row1_BF16_5x2
+
+row0pair_BF16_5x2:
+	// VCVTNE2PS2BF16 Z0, Z2, Z10
+	LONG      $0x486f7262
+	WORD      $0xd072
+	VPERMW    Z10, Z11, Z10
+	VMOVDQU32 Z10, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z1, Z3, Z10
+	LONG      $0x48677262
+	WORD      $0xd172
+	VPERMW    Z10, Z11, Z10
+	VMOVDQU32 Z10, K1, 64(R10)(R12*4)
+	JMP       row2_BF16_5x2
+
+row0f32_BF16_5x2:
+	VMOVUPS Z0, (R10)(R12*4)
+	VMOVUPS Z1, K1, 64(R10)(R12*4)
+
+row1_BF16_5x2:
+	MOVLQSX 276(R15), R12
+	MOVL    404(R15), AX
+	SUBL    $0x01, AX
+	JL      row1f32_BF16_5x2
+	CMPL    AX, $0x02
+	JE      row1pair_BF16_5x2
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z2, Z2, Z10
+	LONG      $0x486f7262
+	WORD      $0xd272
+	VPERMW    Z10, Z11, Z10
+	VMOVDQU16 Z10, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z3, Z3, Z10
+	LONG      $0x48677262
+	WORD      $0xd372
+	VPERMW    Z10, Z11, Z10
+	VMOVDQU16 Z10, K3, 64(R10)(R12*4)
+	JMP       row2_BF16_5x2
+
+row1pair_BF16_5x2:
+	// VCVTNE2PS2BF16 Z2, Z4, Z10
+	LONG      $0x485f7262
+	WORD      $0xd272
+	VPERMW    Z10, Z11, Z10
+	VMOVDQU32 Z10, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z3, Z5, Z10
+	LONG      $0x48577262
+	WORD      $0xd372
+	VPERMW    Z10, Z11, Z10
+	VMOVDQU32 Z10, K1, 64(R10)(R12*4)
+	JMP       row3_BF16_5x2
+
+row1f32_BF16_5x2:
+	VMOVUPS Z2, (R10)(R12*4)
+	VMOVUPS Z3, K1, 64(R10)(R12*4)
+
+row2_BF16_5x2:
+	MOVLQSX 280(R15), R12
+	MOVL    408(R15), AX
+	SUBL    $0x01, AX
+	JL      row2f32_BF16_5x2
+	CMPL    AX, $0x02
+	JE      row2pair_BF16_5x2
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z4, Z4, Z10
+	LONG      $0x485f7262
+	WORD      $0xd472
+	VPERMW    Z10, Z11, Z10
+	VMOVDQU16 Z10, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z5, Z5, Z10
+	LONG      $0x48577262
+	WORD      $0xd572
+	VPERMW    Z10, Z11, Z10
+	VMOVDQU16 Z10, K3, 64(R10)(R12*4)
+	JMP       row3_BF16_5x2
+
+row2pair_BF16_5x2:
+	// VCVTNE2PS2BF16 Z4, Z6, Z10
+	LONG      $0x484f7262
+	WORD      $0xd472
+	VPERMW    Z10, Z11, Z10
+	VMOVDQU32 Z10, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z5, Z7, Z10
+	LONG      $0x48477262
+	WORD      $0xd572
+	VPERMW    Z10, Z11, Z10
+	VMOVDQU32 Z10, K1, 64(R10)(R12*4)
+	JMP       row4_BF16_5x2
+
+row2f32_BF16_5x2:
+	VMOVUPS Z4, (R10)(R12*4)
+	VMOVUPS Z5, K1, 64(R10)(R12*4)
+
+row3_BF16_5x2:
+	MOVLQSX 284(R15), R12
+	MOVL    412(R15), AX
+	SUBL    $0x01, AX
+	JL      row3f32_BF16_5x2
+	CMPL    AX, $0x02
+	JE      row3pair_BF16_5x2
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z6, Z6, Z10
+	LONG      $0x484f7262
+	WORD      $0xd672
+	VPERMW    Z10, Z11, Z10
+	VMOVDQU16 Z10, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z7, Z7, Z10
+	LONG      $0x48477262
+	WORD      $0xd772
+	VPERMW    Z10, Z11, Z10
+	VMOVDQU16 Z10, K3, 64(R10)(R12*4)
+	JMP       row4_BF16_5x2
+
+row3pair_BF16_5x2:
+	// VCVTNE2PS2BF16 Z6, Z8, Z10
+	LONG      $0x483f7262
+	WORD      $0xd672
+	VPERMW    Z10, Z11, Z10
+	VMOVDQU32 Z10, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z7, Z9, Z10
+	LONG      $0x48377262
+	WORD      $0xd772
+	VPERMW    Z10, Z11, Z10
+	VMOVDQU32 Z10, K1, 64(R10)(R12*4)
+	JMP       row5_BF16_5x2
+
+row3f32_BF16_5x2:
+	VMOVUPS Z6, (R10)(R12*4)
+	VMOVUPS Z7, K1, 64(R10)(R12*4)
+
+row4_BF16_5x2:
+	MOVLQSX 288(R15), R12
+	MOVL    416(R15), AX
+	SUBL    $0x01, AX
+	JL      row4f32_BF16_5x2
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z8, Z8, Z10
+	LONG      $0x483f5262
+	WORD      $0xd072
+	VPERMW    Z10, Z11, Z10
+	VMOVDQU16 Z10, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z9, Z9, Z10
+	LONG      $0x48375262
+	WORD      $0xd172
+	VPERMW    Z10, Z11, Z10
+	VMOVDQU16 Z10, K3, 64(R10)(R12*4)
+	JMP       row5_BF16_5x2
+
+row4f32_BF16_5x2:
+	VMOVUPS Z8, (R10)(R12*4)
+	VMOVUPS Z9, K1, 64(R10)(R12*4)
+
+row5_BF16_5x2:
+	ADDQ $0x10, (SP)
+	DECQ 8(SP)
+	JNZ  span_BF16_5x2
+
+end_BF16_5x2:
+	VZEROUPPER
+	RET
+
+// func tile5x3BF16(t *CellTile)
+// Requires: AVX, AVX512BW, AVX512F, AVX512_BF16, BMI2
+TEXT ·tile5x3BF16(SB), NOSPLIT, $16-8
+	MOVQ  t+0(FP), R15
+	MOVQ  192(R15), R14
+	MOVQ  168(R15), R13
+	MOVQ  R13, (SP)
+	MOVQ  176(R15), R13
+	MOVQ  R13, 8(SP)
+	TESTQ R13, R13
+	JZ    end_BF16_5x3
+
+span_BF16_5x3:
+	MOVQ    (SP), R13
+	MOVLQSX (R13), R13
+	MOVQ    24(R15), R10
+	LEAQ    (R10)(R13*4), R10
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	MOVQ    56(R15), R12
+	TESTQ   R12, R12
+	JZ      kdone_BF16_5x3
+	MOVQ    48(R15), R11
+	MOVQ    (R15), BP
+	MOVLQSX 208(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 212(R15), BX
+	LEAQ    (BP)(BX*4), BX
+	MOVLQSX 216(R15), CX
+	LEAQ    (BP)(CX*4), CX
+	MOVLQSX 220(R15), DX
+	LEAQ    (BP)(DX*4), DX
+	MOVLQSX 224(R15), SI
+	LEAQ    (BP)(SI*4), SI
+
+k_BF16_5x3:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z15
+	VMOVUPS      (R13)(R14*4), Z16
+	VMOVUPS      (R13)(R14*8), Z17
+	VBROADCASTSS (AX)(BP*4), Z18
+
+	// VDPBF16PS Z15, Z18, Z0; VDPBF16PS Z16, Z18, Z1; VDPBF16PS Z17, Z18, Z2
+	LONG         $0x406ed262
+	WORD         $0xc752
+	LONG         $0x406eb262
+	WORD         $0xc852
+	LONG         $0x406eb262
+	WORD         $0xd152
+	VBROADCASTSS (BX)(BP*4), Z19
+
+	// VDPBF16PS Z15, Z19, Z3; VDPBF16PS Z16, Z19, Z4; VDPBF16PS Z17, Z19, Z5
+	LONG         $0x4066d262
+	WORD         $0xdf52
+	LONG         $0x4066b262
+	WORD         $0xe052
+	LONG         $0x4066b262
+	WORD         $0xe952
+	VBROADCASTSS (CX)(BP*4), Z20
+
+	// VDPBF16PS Z15, Z20, Z6; VDPBF16PS Z16, Z20, Z7; VDPBF16PS Z17, Z20, Z8
+	LONG         $0x405ed262
+	WORD         $0xf752
+	LONG         $0x405eb262
+	WORD         $0xf852
+	LONG         $0x405e3262
+	WORD         $0xc152
+	VBROADCASTSS (DX)(BP*4), Z21
+
+	// VDPBF16PS Z15, Z21, Z9; VDPBF16PS Z16, Z21, Z10; VDPBF16PS Z17, Z21, Z11
+	LONG         $0x40565262
+	WORD         $0xcf52
+	LONG         $0x40563262
+	WORD         $0xd052
+	LONG         $0x40563262
+	WORD         $0xd952
+	VBROADCASTSS (SI)(BP*4), Z22
+
+	// VDPBF16PS Z15, Z22, Z12; VDPBF16PS Z16, Z22, Z13; VDPBF16PS Z17, Z22, Z14
+	LONG $0x404e5262
+	WORD $0xe752
+	LONG $0x404e3262
+	WORD $0xe852
+	LONG $0x404e3262
+	WORD $0xf152
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k_BF16_5x3
+
+kdone_BF16_5x3:
+	MOVQ    104(R15), R12
+	TESTQ   R12, R12
+	JZ      k2done_BF16_5x3
+	MOVQ    96(R15), R11
+	MOVQ    72(R15), BP
+	MOVLQSX 240(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 244(R15), BX
+	LEAQ    (BP)(BX*4), BX
+	MOVLQSX 248(R15), CX
+	LEAQ    (BP)(CX*4), CX
+	MOVLQSX 252(R15), DX
+	LEAQ    (BP)(DX*4), DX
+	MOVLQSX 256(R15), SI
+	LEAQ    (BP)(SI*4), SI
+
+k2_BF16_5x3:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z15
+	VMOVUPS      (R13)(R14*4), Z16
+	VMOVUPS      (R13)(R14*8), Z17
+	VBROADCASTSS (AX)(BP*4), Z18
+
+	// VDPBF16PS Z15, Z18, Z0; VDPBF16PS Z16, Z18, Z1; VDPBF16PS Z17, Z18, Z2
+	LONG         $0x406ed262
+	WORD         $0xc752
+	LONG         $0x406eb262
+	WORD         $0xc852
+	LONG         $0x406eb262
+	WORD         $0xd152
+	VBROADCASTSS (BX)(BP*4), Z19
+
+	// VDPBF16PS Z15, Z19, Z3; VDPBF16PS Z16, Z19, Z4; VDPBF16PS Z17, Z19, Z5
+	LONG         $0x4066d262
+	WORD         $0xdf52
+	LONG         $0x4066b262
+	WORD         $0xe052
+	LONG         $0x4066b262
+	WORD         $0xe952
+	VBROADCASTSS (CX)(BP*4), Z20
+
+	// VDPBF16PS Z15, Z20, Z6; VDPBF16PS Z16, Z20, Z7; VDPBF16PS Z17, Z20, Z8
+	LONG         $0x405ed262
+	WORD         $0xf752
+	LONG         $0x405eb262
+	WORD         $0xf852
+	LONG         $0x405e3262
+	WORD         $0xc152
+	VBROADCASTSS (DX)(BP*4), Z21
+
+	// VDPBF16PS Z15, Z21, Z9; VDPBF16PS Z16, Z21, Z10; VDPBF16PS Z17, Z21, Z11
+	LONG         $0x40565262
+	WORD         $0xcf52
+	LONG         $0x40563262
+	WORD         $0xd052
+	LONG         $0x40563262
+	WORD         $0xd952
+	VBROADCASTSS (SI)(BP*4), Z22
+
+	// VDPBF16PS Z15, Z22, Z12; VDPBF16PS Z16, Z22, Z13; VDPBF16PS Z17, Z22, Z14
+	LONG $0x404e5262
+	WORD $0xe752
+	LONG $0x404e3262
+	WORD $0xe852
+	LONG $0x404e3262
+	WORD $0xf152
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k2_BF16_5x3
+
+k2done_BF16_5x3:
+	MOVQ         (SP), R13
+	VBROADCASTSS 336(R15), Z18
+	VBROADCASTSS 368(R15), Z15
+	VFMADD213PS  Z15, Z18, Z0
+	VFMADD213PS  Z15, Z18, Z1
+	VFMADD213PS  Z15, Z18, Z2
+	VBROADCASTSS 340(R15), Z18
+	VBROADCASTSS 372(R15), Z15
+	VFMADD213PS  Z15, Z18, Z3
+	VFMADD213PS  Z15, Z18, Z4
+	VFMADD213PS  Z15, Z18, Z5
+	VBROADCASTSS 344(R15), Z18
+	VBROADCASTSS 376(R15), Z15
+	VFMADD213PS  Z15, Z18, Z6
+	VFMADD213PS  Z15, Z18, Z7
+	VFMADD213PS  Z15, Z18, Z8
+	VBROADCASTSS 348(R15), Z18
+	VBROADCASTSS 380(R15), Z15
+	VFMADD213PS  Z15, Z18, Z9
+	VFMADD213PS  Z15, Z18, Z10
+	VFMADD213PS  Z15, Z18, Z11
+	VBROADCASTSS 352(R15), Z18
+	VBROADCASTSS 384(R15), Z15
+	VFMADD213PS  Z15, Z18, Z12
+	VFMADD213PS  Z15, Z18, Z13
+	VFMADD213PS  Z15, Z18, Z14
+	MOVQ         152(R15), R12
+	TESTQ        R12, R12
+	JZ           noresidual_BF16_5x3
+	MOVQ         144(R15), R11
+	MOVLQSX      8(R13), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVL         $0xaaaaaaaa, AX
+	KMOVD        AX, K2
+	MOVLQSX      304(R15), R12
+	CMPL         432(R15), $0x01
+	JL           res0f32_BF16_5x3
+	JE           res0low_BF16_5x3
+	VMOVDQU16.Z  (R11)(R12*4), K2, Z15
+	VADDPS       Z15, Z0, Z0
+	VMOVDQU16.Z  64(R11)(R12*4), K2, Z15
+	VADDPS       Z15, Z1, Z1
+	VMOVDQU16.Z  128(R11)(R12*4), K2, Z15
+	VADDPS       Z15, Z2, Z2
+	JMP          res0added_BF16_5x3
+
+res0low_BF16_5x3:
+	VPSLLD $0x10, (R11)(R12*4), Z15
+	VADDPS Z15, Z0, Z0
+	VPSLLD $0x10, 64(R11)(R12*4), Z15
+	VADDPS Z15, Z1, Z1
+	VPSLLD $0x10, 128(R11)(R12*4), Z15
+	VADDPS Z15, Z2, Z2
+	JMP    res0added_BF16_5x3
+
+res0f32_BF16_5x3:
+	VADDPS (R11)(R12*4), Z0, Z0
+	VADDPS 64(R11)(R12*4), Z1, Z1
+	VADDPS 128(R11)(R12*4), Z2, Z2
+
+res0added_BF16_5x3:
+	MOVLQSX     308(R15), R12
+	CMPL        436(R15), $0x01
+	JL          res1f32_BF16_5x3
+	JE          res1low_BF16_5x3
+	VMOVDQU16.Z (R11)(R12*4), K2, Z15
+	VADDPS      Z15, Z3, Z3
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z15
+	VADDPS      Z15, Z4, Z4
+	VMOVDQU16.Z 128(R11)(R12*4), K2, Z15
+	VADDPS      Z15, Z5, Z5
+	JMP         res1added_BF16_5x3
+
+res1low_BF16_5x3:
+	VPSLLD $0x10, (R11)(R12*4), Z15
+	VADDPS Z15, Z3, Z3
+	VPSLLD $0x10, 64(R11)(R12*4), Z15
+	VADDPS Z15, Z4, Z4
+	VPSLLD $0x10, 128(R11)(R12*4), Z15
+	VADDPS Z15, Z5, Z5
+	JMP    res1added_BF16_5x3
+
+res1f32_BF16_5x3:
+	VADDPS (R11)(R12*4), Z3, Z3
+	VADDPS 64(R11)(R12*4), Z4, Z4
+	VADDPS 128(R11)(R12*4), Z5, Z5
+
+res1added_BF16_5x3:
+	MOVLQSX     312(R15), R12
+	CMPL        440(R15), $0x01
+	JL          res2f32_BF16_5x3
+	JE          res2low_BF16_5x3
+	VMOVDQU16.Z (R11)(R12*4), K2, Z15
+	VADDPS      Z15, Z6, Z6
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z15
+	VADDPS      Z15, Z7, Z7
+	VMOVDQU16.Z 128(R11)(R12*4), K2, Z15
+	VADDPS      Z15, Z8, Z8
+	JMP         res2added_BF16_5x3
+
+res2low_BF16_5x3:
+	VPSLLD $0x10, (R11)(R12*4), Z15
+	VADDPS Z15, Z6, Z6
+	VPSLLD $0x10, 64(R11)(R12*4), Z15
+	VADDPS Z15, Z7, Z7
+	VPSLLD $0x10, 128(R11)(R12*4), Z15
+	VADDPS Z15, Z8, Z8
+	JMP    res2added_BF16_5x3
+
+res2f32_BF16_5x3:
+	VADDPS (R11)(R12*4), Z6, Z6
+	VADDPS 64(R11)(R12*4), Z7, Z7
+	VADDPS 128(R11)(R12*4), Z8, Z8
+
+res2added_BF16_5x3:
+	MOVLQSX     316(R15), R12
+	CMPL        444(R15), $0x01
+	JL          res3f32_BF16_5x3
+	JE          res3low_BF16_5x3
+	VMOVDQU16.Z (R11)(R12*4), K2, Z15
+	VADDPS      Z15, Z9, Z9
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z15
+	VADDPS      Z15, Z10, Z10
+	VMOVDQU16.Z 128(R11)(R12*4), K2, Z15
+	VADDPS      Z15, Z11, Z11
+	JMP         res3added_BF16_5x3
+
+res3low_BF16_5x3:
+	VPSLLD $0x10, (R11)(R12*4), Z15
+	VADDPS Z15, Z9, Z9
+	VPSLLD $0x10, 64(R11)(R12*4), Z15
+	VADDPS Z15, Z10, Z10
+	VPSLLD $0x10, 128(R11)(R12*4), Z15
+	VADDPS Z15, Z11, Z11
+	JMP    res3added_BF16_5x3
+
+res3f32_BF16_5x3:
+	VADDPS (R11)(R12*4), Z9, Z9
+	VADDPS 64(R11)(R12*4), Z10, Z10
+	VADDPS 128(R11)(R12*4), Z11, Z11
+
+res3added_BF16_5x3:
+	MOVLQSX     320(R15), R12
+	CMPL        448(R15), $0x01
+	JL          res4f32_BF16_5x3
+	JE          res4low_BF16_5x3
+	VMOVDQU16.Z (R11)(R12*4), K2, Z15
+	VADDPS      Z15, Z12, Z12
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z15
+	VADDPS      Z15, Z13, Z13
+	VMOVDQU16.Z 128(R11)(R12*4), K2, Z15
+	VADDPS      Z15, Z14, Z14
+	JMP         res4added_BF16_5x3
+
+res4low_BF16_5x3:
+	VPSLLD $0x10, (R11)(R12*4), Z15
+	VADDPS Z15, Z12, Z12
+	VPSLLD $0x10, 64(R11)(R12*4), Z15
+	VADDPS Z15, Z13, Z13
+	VPSLLD $0x10, 128(R11)(R12*4), Z15
+	VADDPS Z15, Z14, Z14
+	JMP    res4added_BF16_5x3
+
+res4f32_BF16_5x3:
+	VADDPS (R11)(R12*4), Z12, Z12
+	VADDPS 64(R11)(R12*4), Z13, Z13
+	VADDPS 128(R11)(R12*4), Z14, Z14
+
+res4added_BF16_5x3:
+noresidual_BF16_5x3:
+	MOVQ   200(R15), AX
+	TESTQ  AX, AX
+	JZ     norelu_BF16_5x3
+	VPXORD Z15, Z15, Z15
+	VMAXPS Z0, Z15, Z0
+	VMAXPS Z1, Z15, Z1
+	VMAXPS Z2, Z15, Z2
+	VMAXPS Z3, Z15, Z3
+	VMAXPS Z4, Z15, Z4
+	VMAXPS Z5, Z15, Z5
+	VMAXPS Z6, Z15, Z6
+	VMAXPS Z7, Z15, Z7
+	VMAXPS Z8, Z15, Z8
+	VMAXPS Z9, Z15, Z9
+	VMAXPS Z10, Z15, Z10
+	VMAXPS Z11, Z15, Z11
+	VMAXPS Z12, Z15, Z12
+	VMAXPS Z13, Z15, Z13
+	VMAXPS Z14, Z15, Z14
+
+norelu_BF16_5x3:
+	MOVQ      120(R15), R10
+	MOVLQSX   4(R13), R12
+	LEAQ      (R10)(R12*4), R10
+	MOVLQSX   12(R13), BP
+	MOVQ      $0x00000001, CX
+	SHLXQ     BP, CX, CX
+	DECQ      CX
+	KMOVW     CX, K1
+	VMOVDQU32 interleave<>+0(SB), Z16
+	ADDQ      BP, BP
+	MOVQ      $0x00000001, BX
+	SHLXQ     BP, BX, BX
+	DECQ      BX
+	MOVL      $0x55555555, DX
+	ANDL      DX, BX
+	MOVLQSX   272(R15), R12
+	MOVL      400(R15), AX
+	SUBL      $0x01, AX
+	JL        row0f32_BF16_5x3
+	CMPL      AX, $0x02
+	JE        row0pair_BF16_5x3
+	SHLXL     AX, BX, CX
+	KMOVD     CX, K3
+	SHLXL     AX, DX, CX
+	KMOVD     CX, K2
+
+	// VCVTNE2PS2BF16 Z0, Z0, Z15
+	LONG      $0x487f7262
+	WORD      $0xf872
+	VPERMW    Z15, Z16, Z15
+	VMOVDQU16 Z15, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z1, Z1, Z15
+	LONG      $0x48777262
+	WORD      $0xf972
+	VPERMW    Z15, Z16, Z15
+	VMOVDQU16 Z15, K2, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z2, Z2, Z15
+	LONG      $0x486f7262
+	WORD      $0xfa72
+	VPERMW    Z15, Z16, Z15
+	VMOVDQU16 Z15, K3, 128(R10)(R12*4)
+	JMP       row1_BF16_5x3
+
+row0pair_BF16_5x3:
+	// VCVTNE2PS2BF16 Z0, Z3, Z15
+	LONG      $0x48677262
+	WORD      $0xf872
+	VPERMW    Z15, Z16, Z15
+	VMOVDQU32 Z15, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z1, Z4, Z15
+	LONG      $0x485f7262
+	WORD      $0xf972
+	VPERMW    Z15, Z16, Z15
+	VMOVDQU32 Z15, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z2, Z5, Z15
+	LONG      $0x48577262
+	WORD      $0xfa72
+	VPERMW    Z15, Z16, Z15
+	VMOVDQU32 Z15, K1, 128(R10)(R12*4)
+	JMP       row2_BF16_5x3
+
+row0f32_BF16_5x3:
+	VMOVUPS Z0, (R10)(R12*4)
+	VMOVUPS Z1, 64(R10)(R12*4)
+	VMOVUPS Z2, K1, 128(R10)(R12*4)
+
+row1_BF16_5x3:
+	MOVLQSX 276(R15), R12
+	MOVL    404(R15), AX
+	SUBL    $0x01, AX
+	JL      row1f32_BF16_5x3
+	CMPL    AX, $0x02
+	JE      row1pair_BF16_5x3
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z3, Z3, Z15
+	LONG      $0x48677262
+	WORD      $0xfb72
+	VPERMW    Z15, Z16, Z15
+	VMOVDQU16 Z15, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z4, Z4, Z15
+	LONG      $0x485f7262
+	WORD      $0xfc72
+	VPERMW    Z15, Z16, Z15
+	VMOVDQU16 Z15, K2, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z5, Z5, Z15
+	LONG      $0x48577262
+	WORD      $0xfd72
+	VPERMW    Z15, Z16, Z15
+	VMOVDQU16 Z15, K3, 128(R10)(R12*4)
+	JMP       row2_BF16_5x3
+
+row1pair_BF16_5x3:
+	// VCVTNE2PS2BF16 Z3, Z6, Z15
+	LONG      $0x484f7262
+	WORD      $0xfb72
+	VPERMW    Z15, Z16, Z15
+	VMOVDQU32 Z15, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z4, Z7, Z15
+	LONG      $0x48477262
+	WORD      $0xfc72
+	VPERMW    Z15, Z16, Z15
+	VMOVDQU32 Z15, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z5, Z8, Z15
+	LONG      $0x483f7262
+	WORD      $0xfd72
+	VPERMW    Z15, Z16, Z15
+	VMOVDQU32 Z15, K1, 128(R10)(R12*4)
+	JMP       row3_BF16_5x3
+
+row1f32_BF16_5x3:
+	VMOVUPS Z3, (R10)(R12*4)
+	VMOVUPS Z4, 64(R10)(R12*4)
+	VMOVUPS Z5, K1, 128(R10)(R12*4)
+
+row2_BF16_5x3:
+	MOVLQSX 280(R15), R12
+	MOVL    408(R15), AX
+	SUBL    $0x01, AX
+	JL      row2f32_BF16_5x3
+	CMPL    AX, $0x02
+	JE      row2pair_BF16_5x3
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z6, Z6, Z15
+	LONG      $0x484f7262
+	WORD      $0xfe72
+	VPERMW    Z15, Z16, Z15
+	VMOVDQU16 Z15, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z7, Z7, Z15
+	LONG      $0x48477262
+	WORD      $0xff72
+	VPERMW    Z15, Z16, Z15
+	VMOVDQU16 Z15, K2, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z8, Z8, Z15
+	LONG      $0x483f5262
+	WORD      $0xf872
+	VPERMW    Z15, Z16, Z15
+	VMOVDQU16 Z15, K3, 128(R10)(R12*4)
+	JMP       row3_BF16_5x3
+
+row2pair_BF16_5x3:
+	// VCVTNE2PS2BF16 Z6, Z9, Z15
+	LONG      $0x48377262
+	WORD      $0xfe72
+	VPERMW    Z15, Z16, Z15
+	VMOVDQU32 Z15, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z7, Z10, Z15
+	LONG      $0x482f7262
+	WORD      $0xff72
+	VPERMW    Z15, Z16, Z15
+	VMOVDQU32 Z15, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z8, Z11, Z15
+	LONG      $0x48275262
+	WORD      $0xf872
+	VPERMW    Z15, Z16, Z15
+	VMOVDQU32 Z15, K1, 128(R10)(R12*4)
+	JMP       row4_BF16_5x3
+
+row2f32_BF16_5x3:
+	VMOVUPS Z6, (R10)(R12*4)
+	VMOVUPS Z7, 64(R10)(R12*4)
+	VMOVUPS Z8, K1, 128(R10)(R12*4)
+
+row3_BF16_5x3:
+	MOVLQSX 284(R15), R12
+	MOVL    412(R15), AX
+	SUBL    $0x01, AX
+	JL      row3f32_BF16_5x3
+	CMPL    AX, $0x02
+	JE      row3pair_BF16_5x3
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z9, Z9, Z15
+	LONG      $0x48375262
+	WORD      $0xf972
+	VPERMW    Z15, Z16, Z15
+	VMOVDQU16 Z15, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z10, Z10, Z15
+	LONG      $0x482f5262
+	WORD      $0xfa72
+	VPERMW    Z15, Z16, Z15
+	VMOVDQU16 Z15, K2, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z11, Z11, Z15
+	LONG      $0x48275262
+	WORD      $0xfb72
+	VPERMW    Z15, Z16, Z15
+	VMOVDQU16 Z15, K3, 128(R10)(R12*4)
+	JMP       row4_BF16_5x3
+
+row3pair_BF16_5x3:
+	// VCVTNE2PS2BF16 Z9, Z12, Z15
+	LONG      $0x481f5262
+	WORD      $0xf972
+	VPERMW    Z15, Z16, Z15
+	VMOVDQU32 Z15, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z10, Z13, Z15
+	LONG      $0x48175262
+	WORD      $0xfa72
+	VPERMW    Z15, Z16, Z15
+	VMOVDQU32 Z15, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z11, Z14, Z15
+	LONG      $0x480f5262
+	WORD      $0xfb72
+	VPERMW    Z15, Z16, Z15
+	VMOVDQU32 Z15, K1, 128(R10)(R12*4)
+	JMP       row5_BF16_5x3
+
+row3f32_BF16_5x3:
+	VMOVUPS Z9, (R10)(R12*4)
+	VMOVUPS Z10, 64(R10)(R12*4)
+	VMOVUPS Z11, K1, 128(R10)(R12*4)
+
+row4_BF16_5x3:
+	MOVLQSX 288(R15), R12
+	MOVL    416(R15), AX
+	SUBL    $0x01, AX
+	JL      row4f32_BF16_5x3
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z12, Z12, Z15
+	LONG      $0x481f5262
+	WORD      $0xfc72
+	VPERMW    Z15, Z16, Z15
+	VMOVDQU16 Z15, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z13, Z13, Z15
+	LONG      $0x48175262
+	WORD      $0xfd72
+	VPERMW    Z15, Z16, Z15
+	VMOVDQU16 Z15, K2, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z14, Z14, Z15
+	LONG      $0x480f5262
+	WORD      $0xfe72
+	VPERMW    Z15, Z16, Z15
+	VMOVDQU16 Z15, K3, 128(R10)(R12*4)
+	JMP       row5_BF16_5x3
+
+row4f32_BF16_5x3:
+	VMOVUPS Z12, (R10)(R12*4)
+	VMOVUPS Z13, 64(R10)(R12*4)
+	VMOVUPS Z14, K1, 128(R10)(R12*4)
+
+row5_BF16_5x3:
+	ADDQ $0x10, (SP)
+	DECQ 8(SP)
+	JNZ  span_BF16_5x3
+
+end_BF16_5x3:
+	VZEROUPPER
+	RET
+
+// func tile6x1BF16(t *CellTile)
+// Requires: AVX, AVX512BW, AVX512F, AVX512_BF16, BMI2
+TEXT ·tile6x1BF16(SB), NOSPLIT, $16-8
+	MOVQ  t+0(FP), R15
+	MOVQ  192(R15), R14
+	MOVQ  168(R15), R13
+	MOVQ  R13, (SP)
+	MOVQ  176(R15), R13
+	MOVQ  R13, 8(SP)
+	TESTQ R13, R13
+	JZ    end_BF16_6x1
+
+span_BF16_6x1:
+	MOVQ    (SP), R13
+	MOVLQSX (R13), R13
+	MOVQ    24(R15), R10
+	LEAQ    (R10)(R13*4), R10
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	MOVQ    56(R15), R12
+	TESTQ   R12, R12
+	JZ      kdone_BF16_6x1
+	MOVQ    48(R15), R11
+	MOVQ    (R15), BP
+	MOVLQSX 208(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 212(R15), BX
+	LEAQ    (BP)(BX*4), BX
+	MOVLQSX 216(R15), CX
+	LEAQ    (BP)(CX*4), CX
+	MOVLQSX 220(R15), DX
+	LEAQ    (BP)(DX*4), DX
+	MOVLQSX 224(R15), SI
+	LEAQ    (BP)(SI*4), SI
+	MOVLQSX 228(R15), DI
+	LEAQ    (BP)(DI*4), DI
+
+k_BF16_6x1:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z6
+	VBROADCASTSS (AX)(BP*4), Z7
+
+	// VDPBF16PS Z6, Z7, Z0
+	LONG         $0x4846f262
+	WORD         $0xc652
+	VBROADCASTSS (BX)(BP*4), Z8
+
+	// VDPBF16PS Z6, Z8, Z1
+	LONG         $0x483ef262
+	WORD         $0xce52
+	VBROADCASTSS (CX)(BP*4), Z9
+
+	// VDPBF16PS Z6, Z9, Z2
+	LONG         $0x4836f262
+	WORD         $0xd652
+	VBROADCASTSS (DX)(BP*4), Z10
+
+	// VDPBF16PS Z6, Z10, Z3
+	LONG         $0x482ef262
+	WORD         $0xde52
+	VBROADCASTSS (SI)(BP*4), Z11
+
+	// VDPBF16PS Z6, Z11, Z4
+	LONG         $0x4826f262
+	WORD         $0xe652
+	VBROADCASTSS (DI)(BP*4), Z12
+
+	// VDPBF16PS Z6, Z12, Z5
+	LONG $0x481ef262
+	WORD $0xee52
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k_BF16_6x1
+
+kdone_BF16_6x1:
+	MOVQ    104(R15), R12
+	TESTQ   R12, R12
+	JZ      k2done_BF16_6x1
+	MOVQ    96(R15), R11
+	MOVQ    72(R15), BP
+	MOVLQSX 240(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 244(R15), BX
+	LEAQ    (BP)(BX*4), BX
+	MOVLQSX 248(R15), CX
+	LEAQ    (BP)(CX*4), CX
+	MOVLQSX 252(R15), DX
+	LEAQ    (BP)(DX*4), DX
+	MOVLQSX 256(R15), SI
+	LEAQ    (BP)(SI*4), SI
+	MOVLQSX 260(R15), DI
+	LEAQ    (BP)(DI*4), DI
+
+k2_BF16_6x1:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z6
+	VBROADCASTSS (AX)(BP*4), Z7
+
+	// VDPBF16PS Z6, Z7, Z0
+	LONG         $0x4846f262
+	WORD         $0xc652
+	VBROADCASTSS (BX)(BP*4), Z8
+
+	// VDPBF16PS Z6, Z8, Z1
+	LONG         $0x483ef262
+	WORD         $0xce52
+	VBROADCASTSS (CX)(BP*4), Z9
+
+	// VDPBF16PS Z6, Z9, Z2
+	LONG         $0x4836f262
+	WORD         $0xd652
+	VBROADCASTSS (DX)(BP*4), Z10
+
+	// VDPBF16PS Z6, Z10, Z3
+	LONG         $0x482ef262
+	WORD         $0xde52
+	VBROADCASTSS (SI)(BP*4), Z11
+
+	// VDPBF16PS Z6, Z11, Z4
+	LONG         $0x4826f262
+	WORD         $0xe652
+	VBROADCASTSS (DI)(BP*4), Z12
+
+	// VDPBF16PS Z6, Z12, Z5
+	LONG $0x481ef262
+	WORD $0xee52
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k2_BF16_6x1
+
+k2done_BF16_6x1:
+	MOVQ         (SP), R13
+	VBROADCASTSS 336(R15), Z7
+	VBROADCASTSS 368(R15), Z6
+	VFMADD213PS  Z6, Z7, Z0
+	VBROADCASTSS 340(R15), Z7
+	VBROADCASTSS 372(R15), Z6
+	VFMADD213PS  Z6, Z7, Z1
+	VBROADCASTSS 344(R15), Z7
+	VBROADCASTSS 376(R15), Z6
+	VFMADD213PS  Z6, Z7, Z2
+	VBROADCASTSS 348(R15), Z7
+	VBROADCASTSS 380(R15), Z6
+	VFMADD213PS  Z6, Z7, Z3
+	VBROADCASTSS 352(R15), Z7
+	VBROADCASTSS 384(R15), Z6
+	VFMADD213PS  Z6, Z7, Z4
+	VBROADCASTSS 356(R15), Z7
+	VBROADCASTSS 388(R15), Z6
+	VFMADD213PS  Z6, Z7, Z5
+	MOVQ         152(R15), R12
+	TESTQ        R12, R12
+	JZ           noresidual_BF16_6x1
+	MOVQ         144(R15), R11
+	MOVLQSX      8(R13), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVL         $0xaaaaaaaa, AX
+	KMOVD        AX, K2
+	MOVLQSX      304(R15), R12
+	CMPL         432(R15), $0x01
+	JL           res0f32_BF16_6x1
+	JE           res0low_BF16_6x1
+	VMOVDQU16.Z  (R11)(R12*4), K2, Z6
+	VADDPS       Z6, Z0, Z0
+	JMP          res0added_BF16_6x1
+
+res0low_BF16_6x1:
+	VPSLLD $0x10, (R11)(R12*4), Z6
+	VADDPS Z6, Z0, Z0
+	JMP    res0added_BF16_6x1
+
+res0f32_BF16_6x1:
+	VADDPS (R11)(R12*4), Z0, Z0
+
+res0added_BF16_6x1:
+	MOVLQSX     308(R15), R12
+	CMPL        436(R15), $0x01
+	JL          res1f32_BF16_6x1
+	JE          res1low_BF16_6x1
+	VMOVDQU16.Z (R11)(R12*4), K2, Z6
+	VADDPS      Z6, Z1, Z1
+	JMP         res1added_BF16_6x1
+
+res1low_BF16_6x1:
+	VPSLLD $0x10, (R11)(R12*4), Z6
+	VADDPS Z6, Z1, Z1
+	JMP    res1added_BF16_6x1
+
+res1f32_BF16_6x1:
+	VADDPS (R11)(R12*4), Z1, Z1
+
+res1added_BF16_6x1:
+	MOVLQSX     312(R15), R12
+	CMPL        440(R15), $0x01
+	JL          res2f32_BF16_6x1
+	JE          res2low_BF16_6x1
+	VMOVDQU16.Z (R11)(R12*4), K2, Z6
+	VADDPS      Z6, Z2, Z2
+	JMP         res2added_BF16_6x1
+
+res2low_BF16_6x1:
+	VPSLLD $0x10, (R11)(R12*4), Z6
+	VADDPS Z6, Z2, Z2
+	JMP    res2added_BF16_6x1
+
+res2f32_BF16_6x1:
+	VADDPS (R11)(R12*4), Z2, Z2
+
+res2added_BF16_6x1:
+	MOVLQSX     316(R15), R12
+	CMPL        444(R15), $0x01
+	JL          res3f32_BF16_6x1
+	JE          res3low_BF16_6x1
+	VMOVDQU16.Z (R11)(R12*4), K2, Z6
+	VADDPS      Z6, Z3, Z3
+	JMP         res3added_BF16_6x1
+
+res3low_BF16_6x1:
+	VPSLLD $0x10, (R11)(R12*4), Z6
+	VADDPS Z6, Z3, Z3
+	JMP    res3added_BF16_6x1
+
+res3f32_BF16_6x1:
+	VADDPS (R11)(R12*4), Z3, Z3
+
+res3added_BF16_6x1:
+	MOVLQSX     320(R15), R12
+	CMPL        448(R15), $0x01
+	JL          res4f32_BF16_6x1
+	JE          res4low_BF16_6x1
+	VMOVDQU16.Z (R11)(R12*4), K2, Z6
+	VADDPS      Z6, Z4, Z4
+	JMP         res4added_BF16_6x1
+
+res4low_BF16_6x1:
+	VPSLLD $0x10, (R11)(R12*4), Z6
+	VADDPS Z6, Z4, Z4
+	JMP    res4added_BF16_6x1
+
+res4f32_BF16_6x1:
+	VADDPS (R11)(R12*4), Z4, Z4
+
+res4added_BF16_6x1:
+	MOVLQSX     324(R15), R12
+	CMPL        452(R15), $0x01
+	JL          res5f32_BF16_6x1
+	JE          res5low_BF16_6x1
+	VMOVDQU16.Z (R11)(R12*4), K2, Z6
+	VADDPS      Z6, Z5, Z5
+	JMP         res5added_BF16_6x1
+
+res5low_BF16_6x1:
+	VPSLLD $0x10, (R11)(R12*4), Z6
+	VADDPS Z6, Z5, Z5
+	JMP    res5added_BF16_6x1
+
+res5f32_BF16_6x1:
+	VADDPS (R11)(R12*4), Z5, Z5
+
+res5added_BF16_6x1:
+noresidual_BF16_6x1:
+	MOVQ   200(R15), AX
+	TESTQ  AX, AX
+	JZ     norelu_BF16_6x1
+	VPXORD Z6, Z6, Z6
+	VMAXPS Z0, Z6, Z0
+	VMAXPS Z1, Z6, Z1
+	VMAXPS Z2, Z6, Z2
+	VMAXPS Z3, Z6, Z3
+	VMAXPS Z4, Z6, Z4
+	VMAXPS Z5, Z6, Z5
+
+norelu_BF16_6x1:
+	MOVQ      120(R15), R10
+	MOVLQSX   4(R13), R12
+	LEAQ      (R10)(R12*4), R10
+	MOVLQSX   12(R13), BP
+	MOVQ      $0x00000001, CX
+	SHLXQ     BP, CX, CX
+	DECQ      CX
+	KMOVW     CX, K1
+	VMOVDQU32 interleave<>+0(SB), Z7
+	ADDQ      BP, BP
+	MOVQ      $0x00000001, BX
+	SHLXQ     BP, BX, BX
+	DECQ      BX
+	MOVL      $0x55555555, DX
+	ANDL      DX, BX
+	MOVLQSX   272(R15), R12
+	MOVL      400(R15), AX
+	SUBL      $0x01, AX
+	JL        row0f32_BF16_6x1
+	CMPL      AX, $0x02
+	JE        row0pair_BF16_6x1
+	SHLXL     AX, BX, CX
+	KMOVD     CX, K3
+
+	// VCVTNE2PS2BF16 Z0, Z0, Z6
+	LONG      $0x487ff262
+	WORD      $0xf072
+	VPERMW    Z6, Z7, Z6
+	VMOVDQU16 Z6, K3, (R10)(R12*4)
+	JMP       row1_BF16_6x1
+
+row0pair_BF16_6x1:
+	// VCVTNE2PS2BF16 Z0, Z1, Z6
+	LONG      $0x4877f262
+	WORD      $0xf072
+	VPERMW    Z6, Z7, Z6
+	VMOVDQU32 Z6, K1, (R10)(R12*4)
+	JMP       row2_BF16_6x1
+
+row0f32_BF16_6x1:
+	VMOVUPS Z0, K1, (R10)(R12*4)
+
+row1_BF16_6x1:
+	MOVLQSX 276(R15), R12
+	MOVL    404(R15), AX
+	SUBL    $0x01, AX
+	JL      row1f32_BF16_6x1
+	CMPL    AX, $0x02
+	JE      row1pair_BF16_6x1
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+
+	// VCVTNE2PS2BF16 Z1, Z1, Z6
+	LONG      $0x4877f262
+	WORD      $0xf172
+	VPERMW    Z6, Z7, Z6
+	VMOVDQU16 Z6, K3, (R10)(R12*4)
+	JMP       row2_BF16_6x1
+
+row1pair_BF16_6x1:
+	// VCVTNE2PS2BF16 Z1, Z2, Z6
+	LONG      $0x486ff262
+	WORD      $0xf172
+	VPERMW    Z6, Z7, Z6
+	VMOVDQU32 Z6, K1, (R10)(R12*4)
+	JMP       row3_BF16_6x1
+
+row1f32_BF16_6x1:
+	VMOVUPS Z1, K1, (R10)(R12*4)
+
+row2_BF16_6x1:
+	MOVLQSX 280(R15), R12
+	MOVL    408(R15), AX
+	SUBL    $0x01, AX
+	JL      row2f32_BF16_6x1
+	CMPL    AX, $0x02
+	JE      row2pair_BF16_6x1
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+
+	// VCVTNE2PS2BF16 Z2, Z2, Z6
+	LONG      $0x486ff262
+	WORD      $0xf272
+	VPERMW    Z6, Z7, Z6
+	VMOVDQU16 Z6, K3, (R10)(R12*4)
+	JMP       row3_BF16_6x1
+
+row2pair_BF16_6x1:
+	// VCVTNE2PS2BF16 Z2, Z3, Z6
+	LONG      $0x4867f262
+	WORD      $0xf272
+	VPERMW    Z6, Z7, Z6
+	VMOVDQU32 Z6, K1, (R10)(R12*4)
+	JMP       row4_BF16_6x1
+
+row2f32_BF16_6x1:
+	VMOVUPS Z2, K1, (R10)(R12*4)
+
+row3_BF16_6x1:
+	MOVLQSX 284(R15), R12
+	MOVL    412(R15), AX
+	SUBL    $0x01, AX
+	JL      row3f32_BF16_6x1
+	CMPL    AX, $0x02
+	JE      row3pair_BF16_6x1
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+
+	// VCVTNE2PS2BF16 Z3, Z3, Z6
+	LONG      $0x4867f262
+	WORD      $0xf372
+	VPERMW    Z6, Z7, Z6
+	VMOVDQU16 Z6, K3, (R10)(R12*4)
+	JMP       row4_BF16_6x1
+
+row3pair_BF16_6x1:
+	// VCVTNE2PS2BF16 Z3, Z4, Z6
+	LONG      $0x485ff262
+	WORD      $0xf372
+	VPERMW    Z6, Z7, Z6
+	VMOVDQU32 Z6, K1, (R10)(R12*4)
+	JMP       row5_BF16_6x1
+
+row3f32_BF16_6x1:
+	VMOVUPS Z3, K1, (R10)(R12*4)
+
+row4_BF16_6x1:
+	MOVLQSX 288(R15), R12
+	MOVL    416(R15), AX
+	SUBL    $0x01, AX
+	JL      row4f32_BF16_6x1
+	CMPL    AX, $0x02
+	JE      row4pair_BF16_6x1
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+
+	// VCVTNE2PS2BF16 Z4, Z4, Z6
+	LONG      $0x485ff262
+	WORD      $0xf472
+	VPERMW    Z6, Z7, Z6
+	VMOVDQU16 Z6, K3, (R10)(R12*4)
+	JMP       row5_BF16_6x1
+
+row4pair_BF16_6x1:
+	// VCVTNE2PS2BF16 Z4, Z5, Z6
+	LONG      $0x4857f262
+	WORD      $0xf472
+	VPERMW    Z6, Z7, Z6
+	VMOVDQU32 Z6, K1, (R10)(R12*4)
+	JMP       row6_BF16_6x1
+
+row4f32_BF16_6x1:
+	VMOVUPS Z4, K1, (R10)(R12*4)
+
+row5_BF16_6x1:
+	MOVLQSX 292(R15), R12
+	MOVL    420(R15), AX
+	SUBL    $0x01, AX
+	JL      row5f32_BF16_6x1
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+
+	// VCVTNE2PS2BF16 Z5, Z5, Z6
+	LONG      $0x4857f262
+	WORD      $0xf572
+	VPERMW    Z6, Z7, Z6
+	VMOVDQU16 Z6, K3, (R10)(R12*4)
+	JMP       row6_BF16_6x1
+
+row5f32_BF16_6x1:
+	VMOVUPS Z5, K1, (R10)(R12*4)
+
+row6_BF16_6x1:
+	ADDQ $0x10, (SP)
+	DECQ 8(SP)
+	JNZ  span_BF16_6x1
+
+end_BF16_6x1:
+	VZEROUPPER
+	RET
+
+// func tile6x2BF16(t *CellTile)
+// Requires: AVX, AVX512BW, AVX512F, AVX512_BF16, BMI2
+TEXT ·tile6x2BF16(SB), NOSPLIT, $16-8
+	MOVQ  t+0(FP), R15
+	MOVQ  192(R15), R14
+	MOVQ  168(R15), R13
+	MOVQ  R13, (SP)
+	MOVQ  176(R15), R13
+	MOVQ  R13, 8(SP)
+	TESTQ R13, R13
+	JZ    end_BF16_6x2
+
+span_BF16_6x2:
+	MOVQ    (SP), R13
+	MOVLQSX (R13), R13
+	MOVQ    24(R15), R10
+	LEAQ    (R10)(R13*4), R10
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	MOVQ    56(R15), R12
+	TESTQ   R12, R12
+	JZ      kdone_BF16_6x2
+	MOVQ    48(R15), R11
+	MOVQ    (R15), BP
+	MOVLQSX 208(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 212(R15), BX
+	LEAQ    (BP)(BX*4), BX
+	MOVLQSX 216(R15), CX
+	LEAQ    (BP)(CX*4), CX
+	MOVLQSX 220(R15), DX
+	LEAQ    (BP)(DX*4), DX
+	MOVLQSX 224(R15), SI
+	LEAQ    (BP)(SI*4), SI
+	MOVLQSX 228(R15), DI
+	LEAQ    (BP)(DI*4), DI
+
+k_BF16_6x2:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z12
+	VMOVUPS      (R13)(R14*4), Z13
+	VBROADCASTSS (AX)(BP*4), Z14
+
+	// VDPBF16PS Z12, Z14, Z0; VDPBF16PS Z13, Z14, Z1
+	LONG         $0x480ed262
+	WORD         $0xc452
+	LONG         $0x480ed262
+	WORD         $0xcd52
+	VBROADCASTSS (BX)(BP*4), Z15
+
+	// VDPBF16PS Z12, Z15, Z2; VDPBF16PS Z13, Z15, Z3
+	LONG         $0x4806d262
+	WORD         $0xd452
+	LONG         $0x4806d262
+	WORD         $0xdd52
+	VBROADCASTSS (CX)(BP*4), Z16
+
+	// VDPBF16PS Z12, Z16, Z4; VDPBF16PS Z13, Z16, Z5
+	LONG         $0x407ed262
+	WORD         $0xe452
+	LONG         $0x407ed262
+	WORD         $0xed52
+	VBROADCASTSS (DX)(BP*4), Z17
+
+	// VDPBF16PS Z12, Z17, Z6; VDPBF16PS Z13, Z17, Z7
+	LONG         $0x4076d262
+	WORD         $0xf452
+	LONG         $0x4076d262
+	WORD         $0xfd52
+	VBROADCASTSS (SI)(BP*4), Z18
+
+	// VDPBF16PS Z12, Z18, Z8; VDPBF16PS Z13, Z18, Z9
+	LONG         $0x406e5262
+	WORD         $0xc452
+	LONG         $0x406e5262
+	WORD         $0xcd52
+	VBROADCASTSS (DI)(BP*4), Z19
+
+	// VDPBF16PS Z12, Z19, Z10; VDPBF16PS Z13, Z19, Z11
+	LONG $0x40665262
+	WORD $0xd452
+	LONG $0x40665262
+	WORD $0xdd52
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k_BF16_6x2
+
+kdone_BF16_6x2:
+	MOVQ    104(R15), R12
+	TESTQ   R12, R12
+	JZ      k2done_BF16_6x2
+	MOVQ    96(R15), R11
+	MOVQ    72(R15), BP
+	MOVLQSX 240(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 244(R15), BX
+	LEAQ    (BP)(BX*4), BX
+	MOVLQSX 248(R15), CX
+	LEAQ    (BP)(CX*4), CX
+	MOVLQSX 252(R15), DX
+	LEAQ    (BP)(DX*4), DX
+	MOVLQSX 256(R15), SI
+	LEAQ    (BP)(SI*4), SI
+	MOVLQSX 260(R15), DI
+	LEAQ    (BP)(DI*4), DI
+
+k2_BF16_6x2:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z12
+	VMOVUPS      (R13)(R14*4), Z13
+	VBROADCASTSS (AX)(BP*4), Z14
+
+	// VDPBF16PS Z12, Z14, Z0; VDPBF16PS Z13, Z14, Z1
+	LONG         $0x480ed262
+	WORD         $0xc452
+	LONG         $0x480ed262
+	WORD         $0xcd52
+	VBROADCASTSS (BX)(BP*4), Z15
+
+	// VDPBF16PS Z12, Z15, Z2; VDPBF16PS Z13, Z15, Z3
+	LONG         $0x4806d262
+	WORD         $0xd452
+	LONG         $0x4806d262
+	WORD         $0xdd52
+	VBROADCASTSS (CX)(BP*4), Z16
+
+	// VDPBF16PS Z12, Z16, Z4; VDPBF16PS Z13, Z16, Z5
+	LONG         $0x407ed262
+	WORD         $0xe452
+	LONG         $0x407ed262
+	WORD         $0xed52
+	VBROADCASTSS (DX)(BP*4), Z17
+
+	// VDPBF16PS Z12, Z17, Z6; VDPBF16PS Z13, Z17, Z7
+	LONG         $0x4076d262
+	WORD         $0xf452
+	LONG         $0x4076d262
+	WORD         $0xfd52
+	VBROADCASTSS (SI)(BP*4), Z18
+
+	// VDPBF16PS Z12, Z18, Z8; VDPBF16PS Z13, Z18, Z9
+	LONG         $0x406e5262
+	WORD         $0xc452
+	LONG         $0x406e5262
+	WORD         $0xcd52
+	VBROADCASTSS (DI)(BP*4), Z19
+
+	// VDPBF16PS Z12, Z19, Z10; VDPBF16PS Z13, Z19, Z11
+	LONG $0x40665262
+	WORD $0xd452
+	LONG $0x40665262
+	WORD $0xdd52
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k2_BF16_6x2
+
+k2done_BF16_6x2:
+	MOVQ         (SP), R13
+	VBROADCASTSS 336(R15), Z14
+	VBROADCASTSS 368(R15), Z12
+	VFMADD213PS  Z12, Z14, Z0
+	VFMADD213PS  Z12, Z14, Z1
+	VBROADCASTSS 340(R15), Z14
+	VBROADCASTSS 372(R15), Z12
+	VFMADD213PS  Z12, Z14, Z2
+	VFMADD213PS  Z12, Z14, Z3
+	VBROADCASTSS 344(R15), Z14
+	VBROADCASTSS 376(R15), Z12
+	VFMADD213PS  Z12, Z14, Z4
+	VFMADD213PS  Z12, Z14, Z5
+	VBROADCASTSS 348(R15), Z14
+	VBROADCASTSS 380(R15), Z12
+	VFMADD213PS  Z12, Z14, Z6
+	VFMADD213PS  Z12, Z14, Z7
+	VBROADCASTSS 352(R15), Z14
+	VBROADCASTSS 384(R15), Z12
+	VFMADD213PS  Z12, Z14, Z8
+	VFMADD213PS  Z12, Z14, Z9
+	VBROADCASTSS 356(R15), Z14
+	VBROADCASTSS 388(R15), Z12
+	VFMADD213PS  Z12, Z14, Z10
+	VFMADD213PS  Z12, Z14, Z11
+	MOVQ         152(R15), R12
+	TESTQ        R12, R12
+	JZ           noresidual_BF16_6x2
+	MOVQ         144(R15), R11
+	MOVLQSX      8(R13), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVL         $0xaaaaaaaa, AX
+	KMOVD        AX, K2
+	MOVLQSX      304(R15), R12
+	CMPL         432(R15), $0x01
+	JL           res0f32_BF16_6x2
+	JE           res0low_BF16_6x2
+	VMOVDQU16.Z  (R11)(R12*4), K2, Z12
+	VADDPS       Z12, Z0, Z0
+	VMOVDQU16.Z  64(R11)(R12*4), K2, Z12
+	VADDPS       Z12, Z1, Z1
+	JMP          res0added_BF16_6x2
+
+res0low_BF16_6x2:
+	VPSLLD $0x10, (R11)(R12*4), Z12
+	VADDPS Z12, Z0, Z0
+	VPSLLD $0x10, 64(R11)(R12*4), Z12
+	VADDPS Z12, Z1, Z1
+	JMP    res0added_BF16_6x2
+
+res0f32_BF16_6x2:
+	VADDPS (R11)(R12*4), Z0, Z0
+	VADDPS 64(R11)(R12*4), Z1, Z1
+
+res0added_BF16_6x2:
+	MOVLQSX     308(R15), R12
+	CMPL        436(R15), $0x01
+	JL          res1f32_BF16_6x2
+	JE          res1low_BF16_6x2
+	VMOVDQU16.Z (R11)(R12*4), K2, Z12
+	VADDPS      Z12, Z2, Z2
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z12
+	VADDPS      Z12, Z3, Z3
+	JMP         res1added_BF16_6x2
+
+res1low_BF16_6x2:
+	VPSLLD $0x10, (R11)(R12*4), Z12
+	VADDPS Z12, Z2, Z2
+	VPSLLD $0x10, 64(R11)(R12*4), Z12
+	VADDPS Z12, Z3, Z3
+	JMP    res1added_BF16_6x2
+
+res1f32_BF16_6x2:
+	VADDPS (R11)(R12*4), Z2, Z2
+	VADDPS 64(R11)(R12*4), Z3, Z3
+
+res1added_BF16_6x2:
+	MOVLQSX     312(R15), R12
+	CMPL        440(R15), $0x01
+	JL          res2f32_BF16_6x2
+	JE          res2low_BF16_6x2
+	VMOVDQU16.Z (R11)(R12*4), K2, Z12
+	VADDPS      Z12, Z4, Z4
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z12
+	VADDPS      Z12, Z5, Z5
+	JMP         res2added_BF16_6x2
+
+res2low_BF16_6x2:
+	VPSLLD $0x10, (R11)(R12*4), Z12
+	VADDPS Z12, Z4, Z4
+	VPSLLD $0x10, 64(R11)(R12*4), Z12
+	VADDPS Z12, Z5, Z5
+	JMP    res2added_BF16_6x2
+
+res2f32_BF16_6x2:
+	VADDPS (R11)(R12*4), Z4, Z4
+	VADDPS 64(R11)(R12*4), Z5, Z5
+
+res2added_BF16_6x2:
+	MOVLQSX     316(R15), R12
+	CMPL        444(R15), $0x01
+	JL          res3f32_BF16_6x2
+	JE          res3low_BF16_6x2
+	VMOVDQU16.Z (R11)(R12*4), K2, Z12
+	VADDPS      Z12, Z6, Z6
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z12
+	VADDPS      Z12, Z7, Z7
+	JMP         res3added_BF16_6x2
+
+res3low_BF16_6x2:
+	VPSLLD $0x10, (R11)(R12*4), Z12
+	VADDPS Z12, Z6, Z6
+	VPSLLD $0x10, 64(R11)(R12*4), Z12
+	VADDPS Z12, Z7, Z7
+	JMP    res3added_BF16_6x2
+
+res3f32_BF16_6x2:
+	VADDPS (R11)(R12*4), Z6, Z6
+	VADDPS 64(R11)(R12*4), Z7, Z7
+
+res3added_BF16_6x2:
+	MOVLQSX     320(R15), R12
+	CMPL        448(R15), $0x01
+	JL          res4f32_BF16_6x2
+	JE          res4low_BF16_6x2
+	VMOVDQU16.Z (R11)(R12*4), K2, Z12
+	VADDPS      Z12, Z8, Z8
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z12
+	VADDPS      Z12, Z9, Z9
+	JMP         res4added_BF16_6x2
+
+res4low_BF16_6x2:
+	VPSLLD $0x10, (R11)(R12*4), Z12
+	VADDPS Z12, Z8, Z8
+	VPSLLD $0x10, 64(R11)(R12*4), Z12
+	VADDPS Z12, Z9, Z9
+	JMP    res4added_BF16_6x2
+
+res4f32_BF16_6x2:
+	VADDPS (R11)(R12*4), Z8, Z8
+	VADDPS 64(R11)(R12*4), Z9, Z9
+
+res4added_BF16_6x2:
+	MOVLQSX     324(R15), R12
+	CMPL        452(R15), $0x01
+	JL          res5f32_BF16_6x2
+	JE          res5low_BF16_6x2
+	VMOVDQU16.Z (R11)(R12*4), K2, Z12
+	VADDPS      Z12, Z10, Z10
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z12
+	VADDPS      Z12, Z11, Z11
+	JMP         res5added_BF16_6x2
+
+res5low_BF16_6x2:
+	VPSLLD $0x10, (R11)(R12*4), Z12
+	VADDPS Z12, Z10, Z10
+	VPSLLD $0x10, 64(R11)(R12*4), Z12
+	VADDPS Z12, Z11, Z11
+	JMP    res5added_BF16_6x2
+
+res5f32_BF16_6x2:
+	VADDPS (R11)(R12*4), Z10, Z10
+	VADDPS 64(R11)(R12*4), Z11, Z11
+
+res5added_BF16_6x2:
+noresidual_BF16_6x2:
+	MOVQ   200(R15), AX
+	TESTQ  AX, AX
+	JZ     norelu_BF16_6x2
+	VPXORD Z12, Z12, Z12
+	VMAXPS Z0, Z12, Z0
+	VMAXPS Z1, Z12, Z1
+	VMAXPS Z2, Z12, Z2
+	VMAXPS Z3, Z12, Z3
+	VMAXPS Z4, Z12, Z4
+	VMAXPS Z5, Z12, Z5
+	VMAXPS Z6, Z12, Z6
+	VMAXPS Z7, Z12, Z7
+	VMAXPS Z8, Z12, Z8
+	VMAXPS Z9, Z12, Z9
+	VMAXPS Z10, Z12, Z10
+	VMAXPS Z11, Z12, Z11
+
+norelu_BF16_6x2:
+	MOVQ      120(R15), R10
+	MOVLQSX   4(R13), R12
+	LEAQ      (R10)(R12*4), R10
+	MOVLQSX   12(R13), BP
+	MOVQ      $0x00000001, CX
+	SHLXQ     BP, CX, CX
+	DECQ      CX
+	KMOVW     CX, K1
+	VMOVDQU32 interleave<>+0(SB), Z13
+	ADDQ      BP, BP
+	MOVQ      $0x00000001, BX
+	SHLXQ     BP, BX, BX
+	DECQ      BX
+	MOVL      $0x55555555, DX
+	ANDL      DX, BX
+	MOVLQSX   272(R15), R12
+	MOVL      400(R15), AX
+	SUBL      $0x01, AX
+	JL        row0f32_BF16_6x2
+	CMPL      AX, $0x02
+	JE        row0pair_BF16_6x2
+	SHLXL     AX, BX, CX
+	KMOVD     CX, K3
+	SHLXL     AX, DX, CX
+	KMOVD     CX, K2
+
+	// VCVTNE2PS2BF16 Z0, Z0, Z12
+	LONG      $0x487f7262
+	WORD      $0xe072
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU16 Z12, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z1, Z1, Z12
+	LONG      $0x48777262
+	WORD      $0xe172
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU16 Z12, K3, 64(R10)(R12*4)
+	JMP       row1_BF16_6x2
+
+row0pair_BF16_6x2:
+	// VCVTNE2PS2BF16 Z0, Z2, Z12
+	LONG      $0x486f7262
+	WORD      $0xe072
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU32 Z12, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z1, Z3, Z12
+	LONG      $0x48677262
+	WORD      $0xe172
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU32 Z12, K1, 64(R10)(R12*4)
+	JMP       row2_BF16_6x2
+
+row0f32_BF16_6x2:
+	VMOVUPS Z0, (R10)(R12*4)
+	VMOVUPS Z1, K1, 64(R10)(R12*4)
+
+row1_BF16_6x2:
+	MOVLQSX 276(R15), R12
+	MOVL    404(R15), AX
+	SUBL    $0x01, AX
+	JL      row1f32_BF16_6x2
+	CMPL    AX, $0x02
+	JE      row1pair_BF16_6x2
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z2, Z2, Z12
+	LONG      $0x486f7262
+	WORD      $0xe272
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU16 Z12, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z3, Z3, Z12
+	LONG      $0x48677262
+	WORD      $0xe372
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU16 Z12, K3, 64(R10)(R12*4)
+	JMP       row2_BF16_6x2
+
+row1pair_BF16_6x2:
+	// VCVTNE2PS2BF16 Z2, Z4, Z12
+	LONG      $0x485f7262
+	WORD      $0xe272
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU32 Z12, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z3, Z5, Z12
+	LONG      $0x48577262
+	WORD      $0xe372
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU32 Z12, K1, 64(R10)(R12*4)
+	JMP       row3_BF16_6x2
+
+row1f32_BF16_6x2:
+	VMOVUPS Z2, (R10)(R12*4)
+	VMOVUPS Z3, K1, 64(R10)(R12*4)
+
+row2_BF16_6x2:
+	MOVLQSX 280(R15), R12
+	MOVL    408(R15), AX
+	SUBL    $0x01, AX
+	JL      row2f32_BF16_6x2
+	CMPL    AX, $0x02
+	JE      row2pair_BF16_6x2
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z4, Z4, Z12
+	LONG      $0x485f7262
+	WORD      $0xe472
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU16 Z12, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z5, Z5, Z12
+	LONG      $0x48577262
+	WORD      $0xe572
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU16 Z12, K3, 64(R10)(R12*4)
+	JMP       row3_BF16_6x2
+
+row2pair_BF16_6x2:
+	// VCVTNE2PS2BF16 Z4, Z6, Z12
+	LONG      $0x484f7262
+	WORD      $0xe472
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU32 Z12, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z5, Z7, Z12
+	LONG      $0x48477262
+	WORD      $0xe572
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU32 Z12, K1, 64(R10)(R12*4)
+	JMP       row4_BF16_6x2
+
+row2f32_BF16_6x2:
+	VMOVUPS Z4, (R10)(R12*4)
+	VMOVUPS Z5, K1, 64(R10)(R12*4)
+
+row3_BF16_6x2:
+	MOVLQSX 284(R15), R12
+	MOVL    412(R15), AX
+	SUBL    $0x01, AX
+	JL      row3f32_BF16_6x2
+	CMPL    AX, $0x02
+	JE      row3pair_BF16_6x2
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z6, Z6, Z12
+	LONG      $0x484f7262
+	WORD      $0xe672
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU16 Z12, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z7, Z7, Z12
+	LONG      $0x48477262
+	WORD      $0xe772
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU16 Z12, K3, 64(R10)(R12*4)
+	JMP       row4_BF16_6x2
+
+row3pair_BF16_6x2:
+	// VCVTNE2PS2BF16 Z6, Z8, Z12
+	LONG      $0x483f7262
+	WORD      $0xe672
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU32 Z12, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z7, Z9, Z12
+	LONG      $0x48377262
+	WORD      $0xe772
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU32 Z12, K1, 64(R10)(R12*4)
+	JMP       row5_BF16_6x2
+
+row3f32_BF16_6x2:
+	VMOVUPS Z6, (R10)(R12*4)
+	VMOVUPS Z7, K1, 64(R10)(R12*4)
+
+row4_BF16_6x2:
+	MOVLQSX 288(R15), R12
+	MOVL    416(R15), AX
+	SUBL    $0x01, AX
+	JL      row4f32_BF16_6x2
+	CMPL    AX, $0x02
+	JE      row4pair_BF16_6x2
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z8, Z8, Z12
+	LONG      $0x483f5262
+	WORD      $0xe072
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU16 Z12, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z9, Z9, Z12
+	LONG      $0x48375262
+	WORD      $0xe172
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU16 Z12, K3, 64(R10)(R12*4)
+	JMP       row5_BF16_6x2
+
+row4pair_BF16_6x2:
+	// VCVTNE2PS2BF16 Z8, Z10, Z12
+	LONG      $0x482f5262
+	WORD      $0xe072
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU32 Z12, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z9, Z11, Z12
+	LONG      $0x48275262
+	WORD      $0xe172
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU32 Z12, K1, 64(R10)(R12*4)
+	JMP       row6_BF16_6x2
+
+row4f32_BF16_6x2:
+	VMOVUPS Z8, (R10)(R12*4)
+	VMOVUPS Z9, K1, 64(R10)(R12*4)
+
+row5_BF16_6x2:
+	MOVLQSX 292(R15), R12
+	MOVL    420(R15), AX
+	SUBL    $0x01, AX
+	JL      row5f32_BF16_6x2
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z10, Z10, Z12
+	LONG      $0x482f5262
+	WORD      $0xe272
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU16 Z12, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z11, Z11, Z12
+	LONG      $0x48275262
+	WORD      $0xe372
+	VPERMW    Z12, Z13, Z12
+	VMOVDQU16 Z12, K3, 64(R10)(R12*4)
+	JMP       row6_BF16_6x2
+
+row5f32_BF16_6x2:
+	VMOVUPS Z10, (R10)(R12*4)
+	VMOVUPS Z11, K1, 64(R10)(R12*4)
+
+row6_BF16_6x2:
+	ADDQ $0x10, (SP)
+	DECQ 8(SP)
+	JNZ  span_BF16_6x2
+
+end_BF16_6x2:
+	VZEROUPPER
+	RET
+
+// func tile6x3BF16(t *CellTile)
+// Requires: AVX, AVX512BW, AVX512F, AVX512_BF16, BMI2
+TEXT ·tile6x3BF16(SB), NOSPLIT, $16-8
+	MOVQ  t+0(FP), R15
+	MOVQ  192(R15), R14
+	MOVQ  168(R15), R13
+	MOVQ  R13, (SP)
+	MOVQ  176(R15), R13
+	MOVQ  R13, 8(SP)
+	TESTQ R13, R13
+	JZ    end_BF16_6x3
+
+span_BF16_6x3:
+	MOVQ    (SP), R13
+	MOVLQSX (R13), R13
+	MOVQ    24(R15), R10
+	LEAQ    (R10)(R13*4), R10
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
+	MOVQ    56(R15), R12
+	TESTQ   R12, R12
+	JZ      kdone_BF16_6x3
+	MOVQ    48(R15), R11
+	MOVQ    (R15), BP
+	MOVLQSX 208(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 212(R15), BX
+	LEAQ    (BP)(BX*4), BX
+	MOVLQSX 216(R15), CX
+	LEAQ    (BP)(CX*4), CX
+	MOVLQSX 220(R15), DX
+	LEAQ    (BP)(DX*4), DX
+	MOVLQSX 224(R15), SI
+	LEAQ    (BP)(SI*4), SI
+	MOVLQSX 228(R15), DI
+	LEAQ    (BP)(DI*4), DI
+
+k_BF16_6x3:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z18
+	VMOVUPS      (R13)(R14*4), Z19
+	VMOVUPS      (R13)(R14*8), Z20
+	VBROADCASTSS (AX)(BP*4), Z21
+
+	// VDPBF16PS Z18, Z21, Z0; VDPBF16PS Z19, Z21, Z1; VDPBF16PS Z20, Z21, Z2
+	LONG         $0x4056b262
+	WORD         $0xc252
+	LONG         $0x4056b262
+	WORD         $0xcb52
+	LONG         $0x4056b262
+	WORD         $0xd452
+	VBROADCASTSS (BX)(BP*4), Z22
+
+	// VDPBF16PS Z18, Z22, Z3; VDPBF16PS Z19, Z22, Z4; VDPBF16PS Z20, Z22, Z5
+	LONG         $0x404eb262
+	WORD         $0xda52
+	LONG         $0x404eb262
+	WORD         $0xe352
+	LONG         $0x404eb262
+	WORD         $0xec52
+	VBROADCASTSS (CX)(BP*4), Z23
+
+	// VDPBF16PS Z18, Z23, Z6; VDPBF16PS Z19, Z23, Z7; VDPBF16PS Z20, Z23, Z8
+	LONG         $0x4046b262
+	WORD         $0xf252
+	LONG         $0x4046b262
+	WORD         $0xfb52
+	LONG         $0x40463262
+	WORD         $0xc452
+	VBROADCASTSS (DX)(BP*4), Z24
+
+	// VDPBF16PS Z18, Z24, Z9; VDPBF16PS Z19, Z24, Z10; VDPBF16PS Z20, Z24, Z11
+	LONG         $0x403e3262
+	WORD         $0xca52
+	LONG         $0x403e3262
+	WORD         $0xd352
+	LONG         $0x403e3262
+	WORD         $0xdc52
+	VBROADCASTSS (SI)(BP*4), Z25
+
+	// VDPBF16PS Z18, Z25, Z12; VDPBF16PS Z19, Z25, Z13; VDPBF16PS Z20, Z25, Z14
+	LONG         $0x40363262
+	WORD         $0xe252
+	LONG         $0x40363262
+	WORD         $0xeb52
+	LONG         $0x40363262
+	WORD         $0xf452
+	VBROADCASTSS (DI)(BP*4), Z26
+
+	// VDPBF16PS Z18, Z26, Z15; VDPBF16PS Z19, Z26, Z16; VDPBF16PS Z20, Z26, Z17
+	LONG $0x402e3262
+	WORD $0xfa52
+	LONG $0x402ea262
+	WORD $0xc352
+	LONG $0x402ea262
+	WORD $0xcc52
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k_BF16_6x3
+
+kdone_BF16_6x3:
+	MOVQ    104(R15), R12
+	TESTQ   R12, R12
+	JZ      k2done_BF16_6x3
+	MOVQ    96(R15), R11
+	MOVQ    72(R15), BP
+	MOVLQSX 240(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 244(R15), BX
+	LEAQ    (BP)(BX*4), BX
+	MOVLQSX 248(R15), CX
+	LEAQ    (BP)(CX*4), CX
+	MOVLQSX 252(R15), DX
+	LEAQ    (BP)(DX*4), DX
+	MOVLQSX 256(R15), SI
+	LEAQ    (BP)(SI*4), SI
+	MOVLQSX 260(R15), DI
+	LEAQ    (BP)(DI*4), DI
+
+k2_BF16_6x3:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z18
+	VMOVUPS      (R13)(R14*4), Z19
+	VMOVUPS      (R13)(R14*8), Z20
+	VBROADCASTSS (AX)(BP*4), Z21
+
+	// VDPBF16PS Z18, Z21, Z0; VDPBF16PS Z19, Z21, Z1; VDPBF16PS Z20, Z21, Z2
+	LONG         $0x4056b262
+	WORD         $0xc252
+	LONG         $0x4056b262
+	WORD         $0xcb52
+	LONG         $0x4056b262
+	WORD         $0xd452
+	VBROADCASTSS (BX)(BP*4), Z22
+
+	// VDPBF16PS Z18, Z22, Z3; VDPBF16PS Z19, Z22, Z4; VDPBF16PS Z20, Z22, Z5
+	LONG         $0x404eb262
+	WORD         $0xda52
+	LONG         $0x404eb262
+	WORD         $0xe352
+	LONG         $0x404eb262
+	WORD         $0xec52
+	VBROADCASTSS (CX)(BP*4), Z23
+
+	// VDPBF16PS Z18, Z23, Z6; VDPBF16PS Z19, Z23, Z7; VDPBF16PS Z20, Z23, Z8
+	LONG         $0x4046b262
+	WORD         $0xf252
+	LONG         $0x4046b262
+	WORD         $0xfb52
+	LONG         $0x40463262
+	WORD         $0xc452
+	VBROADCASTSS (DX)(BP*4), Z24
+
+	// VDPBF16PS Z18, Z24, Z9; VDPBF16PS Z19, Z24, Z10; VDPBF16PS Z20, Z24, Z11
+	LONG         $0x403e3262
+	WORD         $0xca52
+	LONG         $0x403e3262
+	WORD         $0xd352
+	LONG         $0x403e3262
+	WORD         $0xdc52
+	VBROADCASTSS (SI)(BP*4), Z25
+
+	// VDPBF16PS Z18, Z25, Z12; VDPBF16PS Z19, Z25, Z13; VDPBF16PS Z20, Z25, Z14
+	LONG         $0x40363262
+	WORD         $0xe252
+	LONG         $0x40363262
+	WORD         $0xeb52
+	LONG         $0x40363262
+	WORD         $0xf452
+	VBROADCASTSS (DI)(BP*4), Z26
+
+	// VDPBF16PS Z18, Z26, Z15; VDPBF16PS Z19, Z26, Z16; VDPBF16PS Z20, Z26, Z17
+	LONG $0x402e3262
+	WORD $0xfa52
+	LONG $0x402ea262
+	WORD $0xc352
+	LONG $0x402ea262
+	WORD $0xcc52
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k2_BF16_6x3
+
+k2done_BF16_6x3:
+	MOVQ         (SP), R13
+	VBROADCASTSS 336(R15), Z21
+	VBROADCASTSS 368(R15), Z18
+	VFMADD213PS  Z18, Z21, Z0
+	VFMADD213PS  Z18, Z21, Z1
+	VFMADD213PS  Z18, Z21, Z2
+	VBROADCASTSS 340(R15), Z21
+	VBROADCASTSS 372(R15), Z18
+	VFMADD213PS  Z18, Z21, Z3
+	VFMADD213PS  Z18, Z21, Z4
+	VFMADD213PS  Z18, Z21, Z5
+	VBROADCASTSS 344(R15), Z21
+	VBROADCASTSS 376(R15), Z18
+	VFMADD213PS  Z18, Z21, Z6
+	VFMADD213PS  Z18, Z21, Z7
+	VFMADD213PS  Z18, Z21, Z8
+	VBROADCASTSS 348(R15), Z21
+	VBROADCASTSS 380(R15), Z18
+	VFMADD213PS  Z18, Z21, Z9
+	VFMADD213PS  Z18, Z21, Z10
+	VFMADD213PS  Z18, Z21, Z11
+	VBROADCASTSS 352(R15), Z21
+	VBROADCASTSS 384(R15), Z18
+	VFMADD213PS  Z18, Z21, Z12
+	VFMADD213PS  Z18, Z21, Z13
+	VFMADD213PS  Z18, Z21, Z14
+	VBROADCASTSS 356(R15), Z21
+	VBROADCASTSS 388(R15), Z18
+	VFMADD213PS  Z18, Z21, Z15
+	VFMADD213PS  Z18, Z21, Z16
+	VFMADD213PS  Z18, Z21, Z17
+	MOVQ         152(R15), R12
+	TESTQ        R12, R12
+	JZ           noresidual_BF16_6x3
+	MOVQ         144(R15), R11
+	MOVLQSX      8(R13), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVL         $0xaaaaaaaa, AX
+	KMOVD        AX, K2
+	MOVLQSX      304(R15), R12
+	CMPL         432(R15), $0x01
+	JL           res0f32_BF16_6x3
+	JE           res0low_BF16_6x3
+	VMOVDQU16.Z  (R11)(R12*4), K2, Z18
+	VADDPS       Z18, Z0, Z0
+	VMOVDQU16.Z  64(R11)(R12*4), K2, Z18
+	VADDPS       Z18, Z1, Z1
+	VMOVDQU16.Z  128(R11)(R12*4), K2, Z18
+	VADDPS       Z18, Z2, Z2
+	JMP          res0added_BF16_6x3
+
+res0low_BF16_6x3:
+	VPSLLD $0x10, (R11)(R12*4), Z18
+	VADDPS Z18, Z0, Z0
+	VPSLLD $0x10, 64(R11)(R12*4), Z18
+	VADDPS Z18, Z1, Z1
+	VPSLLD $0x10, 128(R11)(R12*4), Z18
+	VADDPS Z18, Z2, Z2
+	JMP    res0added_BF16_6x3
+
+res0f32_BF16_6x3:
+	VADDPS (R11)(R12*4), Z0, Z0
+	VADDPS 64(R11)(R12*4), Z1, Z1
+	VADDPS 128(R11)(R12*4), Z2, Z2
+
+res0added_BF16_6x3:
+	MOVLQSX     308(R15), R12
+	CMPL        436(R15), $0x01
+	JL          res1f32_BF16_6x3
+	JE          res1low_BF16_6x3
+	VMOVDQU16.Z (R11)(R12*4), K2, Z18
+	VADDPS      Z18, Z3, Z3
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z18
+	VADDPS      Z18, Z4, Z4
+	VMOVDQU16.Z 128(R11)(R12*4), K2, Z18
+	VADDPS      Z18, Z5, Z5
+	JMP         res1added_BF16_6x3
+
+res1low_BF16_6x3:
+	VPSLLD $0x10, (R11)(R12*4), Z18
+	VADDPS Z18, Z3, Z3
+	VPSLLD $0x10, 64(R11)(R12*4), Z18
+	VADDPS Z18, Z4, Z4
+	VPSLLD $0x10, 128(R11)(R12*4), Z18
+	VADDPS Z18, Z5, Z5
+	JMP    res1added_BF16_6x3
+
+res1f32_BF16_6x3:
+	VADDPS (R11)(R12*4), Z3, Z3
+	VADDPS 64(R11)(R12*4), Z4, Z4
+	VADDPS 128(R11)(R12*4), Z5, Z5
+
+res1added_BF16_6x3:
+	MOVLQSX     312(R15), R12
+	CMPL        440(R15), $0x01
+	JL          res2f32_BF16_6x3
+	JE          res2low_BF16_6x3
+	VMOVDQU16.Z (R11)(R12*4), K2, Z18
+	VADDPS      Z18, Z6, Z6
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z18
+	VADDPS      Z18, Z7, Z7
+	VMOVDQU16.Z 128(R11)(R12*4), K2, Z18
+	VADDPS      Z18, Z8, Z8
+	JMP         res2added_BF16_6x3
+
+res2low_BF16_6x3:
+	VPSLLD $0x10, (R11)(R12*4), Z18
+	VADDPS Z18, Z6, Z6
+	VPSLLD $0x10, 64(R11)(R12*4), Z18
+	VADDPS Z18, Z7, Z7
+	VPSLLD $0x10, 128(R11)(R12*4), Z18
+	VADDPS Z18, Z8, Z8
+	JMP    res2added_BF16_6x3
+
+res2f32_BF16_6x3:
+	VADDPS (R11)(R12*4), Z6, Z6
+	VADDPS 64(R11)(R12*4), Z7, Z7
+	VADDPS 128(R11)(R12*4), Z8, Z8
+
+res2added_BF16_6x3:
+	MOVLQSX     316(R15), R12
+	CMPL        444(R15), $0x01
+	JL          res3f32_BF16_6x3
+	JE          res3low_BF16_6x3
+	VMOVDQU16.Z (R11)(R12*4), K2, Z18
+	VADDPS      Z18, Z9, Z9
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z18
+	VADDPS      Z18, Z10, Z10
+	VMOVDQU16.Z 128(R11)(R12*4), K2, Z18
+	VADDPS      Z18, Z11, Z11
+	JMP         res3added_BF16_6x3
+
+res3low_BF16_6x3:
+	VPSLLD $0x10, (R11)(R12*4), Z18
+	VADDPS Z18, Z9, Z9
+	VPSLLD $0x10, 64(R11)(R12*4), Z18
+	VADDPS Z18, Z10, Z10
+	VPSLLD $0x10, 128(R11)(R12*4), Z18
+	VADDPS Z18, Z11, Z11
+	JMP    res3added_BF16_6x3
+
+res3f32_BF16_6x3:
+	VADDPS (R11)(R12*4), Z9, Z9
+	VADDPS 64(R11)(R12*4), Z10, Z10
+	VADDPS 128(R11)(R12*4), Z11, Z11
+
+res3added_BF16_6x3:
+	MOVLQSX     320(R15), R12
+	CMPL        448(R15), $0x01
+	JL          res4f32_BF16_6x3
+	JE          res4low_BF16_6x3
+	VMOVDQU16.Z (R11)(R12*4), K2, Z18
+	VADDPS      Z18, Z12, Z12
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z18
+	VADDPS      Z18, Z13, Z13
+	VMOVDQU16.Z 128(R11)(R12*4), K2, Z18
+	VADDPS      Z18, Z14, Z14
+	JMP         res4added_BF16_6x3
+
+res4low_BF16_6x3:
+	VPSLLD $0x10, (R11)(R12*4), Z18
+	VADDPS Z18, Z12, Z12
+	VPSLLD $0x10, 64(R11)(R12*4), Z18
+	VADDPS Z18, Z13, Z13
+	VPSLLD $0x10, 128(R11)(R12*4), Z18
+	VADDPS Z18, Z14, Z14
+	JMP    res4added_BF16_6x3
+
+res4f32_BF16_6x3:
+	VADDPS (R11)(R12*4), Z12, Z12
+	VADDPS 64(R11)(R12*4), Z13, Z13
+	VADDPS 128(R11)(R12*4), Z14, Z14
+
+res4added_BF16_6x3:
+	MOVLQSX     324(R15), R12
+	CMPL        452(R15), $0x01
+	JL          res5f32_BF16_6x3
+	JE          res5low_BF16_6x3
+	VMOVDQU16.Z (R11)(R12*4), K2, Z18
+	VADDPS      Z18, Z15, Z15
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z18
+	VADDPS      Z18, Z16, Z16
+	VMOVDQU16.Z 128(R11)(R12*4), K2, Z18
+	VADDPS      Z18, Z17, Z17
+	JMP         res5added_BF16_6x3
+
+res5low_BF16_6x3:
+	VPSLLD $0x10, (R11)(R12*4), Z18
+	VADDPS Z18, Z15, Z15
+	VPSLLD $0x10, 64(R11)(R12*4), Z18
+	VADDPS Z18, Z16, Z16
+	VPSLLD $0x10, 128(R11)(R12*4), Z18
+	VADDPS Z18, Z17, Z17
+	JMP    res5added_BF16_6x3
+
+res5f32_BF16_6x3:
+	VADDPS (R11)(R12*4), Z15, Z15
+	VADDPS 64(R11)(R12*4), Z16, Z16
+	VADDPS 128(R11)(R12*4), Z17, Z17
+
+res5added_BF16_6x3:
+noresidual_BF16_6x3:
+	MOVQ   200(R15), AX
+	TESTQ  AX, AX
+	JZ     norelu_BF16_6x3
+	VPXORD Z18, Z18, Z18
+	VMAXPS Z0, Z18, Z0
+	VMAXPS Z1, Z18, Z1
+	VMAXPS Z2, Z18, Z2
+	VMAXPS Z3, Z18, Z3
+	VMAXPS Z4, Z18, Z4
+	VMAXPS Z5, Z18, Z5
+	VMAXPS Z6, Z18, Z6
+	VMAXPS Z7, Z18, Z7
+	VMAXPS Z8, Z18, Z8
+	VMAXPS Z9, Z18, Z9
+	VMAXPS Z10, Z18, Z10
+	VMAXPS Z11, Z18, Z11
+	VMAXPS Z12, Z18, Z12
+	VMAXPS Z13, Z18, Z13
+	VMAXPS Z14, Z18, Z14
+	VMAXPS Z15, Z18, Z15
+	VMAXPS Z16, Z18, Z16
+	VMAXPS Z17, Z18, Z17
+
+norelu_BF16_6x3:
+	MOVQ      120(R15), R10
+	MOVLQSX   4(R13), R12
+	LEAQ      (R10)(R12*4), R10
+	MOVLQSX   12(R13), BP
+	MOVQ      $0x00000001, CX
+	SHLXQ     BP, CX, CX
+	DECQ      CX
+	KMOVW     CX, K1
+	VMOVDQU32 interleave<>+0(SB), Z19
+	ADDQ      BP, BP
+	MOVQ      $0x00000001, BX
+	SHLXQ     BP, BX, BX
+	DECQ      BX
+	MOVL      $0x55555555, DX
+	ANDL      DX, BX
+	MOVLQSX   272(R15), R12
+	MOVL      400(R15), AX
+	SUBL      $0x01, AX
+	JL        row0f32_BF16_6x3
+	CMPL      AX, $0x02
+	JE        row0pair_BF16_6x3
+	SHLXL     AX, BX, CX
+	KMOVD     CX, K3
+	SHLXL     AX, DX, CX
+	KMOVD     CX, K2
+
+	// VCVTNE2PS2BF16 Z0, Z0, Z18
+	LONG      $0x487fe262
+	WORD      $0xd072
+	VPERMW    Z18, Z19, Z18
+	VMOVDQU16 Z18, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z1, Z1, Z18
+	LONG      $0x4877e262
+	WORD      $0xd172
+	VPERMW    Z18, Z19, Z18
+	VMOVDQU16 Z18, K2, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z2, Z2, Z18
+	LONG      $0x486fe262
+	WORD      $0xd272
+	VPERMW    Z18, Z19, Z18
+	VMOVDQU16 Z18, K3, 128(R10)(R12*4)
+	JMP       row1_BF16_6x3
+
+row0pair_BF16_6x3:
+	// VCVTNE2PS2BF16 Z0, Z3, Z18
+	LONG      $0x4867e262
+	WORD      $0xd072
+	VPERMW    Z18, Z19, Z18
+	VMOVDQU32 Z18, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z1, Z4, Z18
+	LONG      $0x485fe262
+	WORD      $0xd172
+	VPERMW    Z18, Z19, Z18
+	VMOVDQU32 Z18, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z2, Z5, Z18
+	LONG      $0x4857e262
+	WORD      $0xd272
+	VPERMW    Z18, Z19, Z18
+	VMOVDQU32 Z18, K1, 128(R10)(R12*4)
+	JMP       row2_BF16_6x3
+
+row0f32_BF16_6x3:
+	VMOVUPS Z0, (R10)(R12*4)
+	VMOVUPS Z1, 64(R10)(R12*4)
+	VMOVUPS Z2, K1, 128(R10)(R12*4)
+
+row1_BF16_6x3:
+	MOVLQSX 276(R15), R12
+	MOVL    404(R15), AX
+	SUBL    $0x01, AX
+	JL      row1f32_BF16_6x3
+	CMPL    AX, $0x02
+	JE      row1pair_BF16_6x3
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z3, Z3, Z18
+	LONG      $0x4867e262
+	WORD      $0xd372
+	VPERMW    Z18, Z19, Z18
+	VMOVDQU16 Z18, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z4, Z4, Z18
+	LONG      $0x485fe262
+	WORD      $0xd472
+	VPERMW    Z18, Z19, Z18
+	VMOVDQU16 Z18, K2, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z5, Z5, Z18
+	LONG      $0x4857e262
+	WORD      $0xd572
+	VPERMW    Z18, Z19, Z18
+	VMOVDQU16 Z18, K3, 128(R10)(R12*4)
+	JMP       row2_BF16_6x3
+
+row1pair_BF16_6x3:
+	// VCVTNE2PS2BF16 Z3, Z6, Z18
+	LONG      $0x484fe262
+	WORD      $0xd372
+	VPERMW    Z18, Z19, Z18
+	VMOVDQU32 Z18, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z4, Z7, Z18
+	LONG      $0x4847e262
+	WORD      $0xd472
+	VPERMW    Z18, Z19, Z18
+	VMOVDQU32 Z18, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z5, Z8, Z18
+	LONG      $0x483fe262
+	WORD      $0xd572
+	VPERMW    Z18, Z19, Z18
+	VMOVDQU32 Z18, K1, 128(R10)(R12*4)
+	JMP       row3_BF16_6x3
+
+row1f32_BF16_6x3:
+	VMOVUPS Z3, (R10)(R12*4)
+	VMOVUPS Z4, 64(R10)(R12*4)
+	VMOVUPS Z5, K1, 128(R10)(R12*4)
+
+row2_BF16_6x3:
+	MOVLQSX 280(R15), R12
+	MOVL    408(R15), AX
+	SUBL    $0x01, AX
+	JL      row2f32_BF16_6x3
+	CMPL    AX, $0x02
+	JE      row2pair_BF16_6x3
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z6, Z6, Z18
+	LONG      $0x484fe262
+	WORD      $0xd672
+	VPERMW    Z18, Z19, Z18
+	VMOVDQU16 Z18, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z7, Z7, Z18
+	LONG      $0x4847e262
+	WORD      $0xd772
+	VPERMW    Z18, Z19, Z18
+	VMOVDQU16 Z18, K2, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z8, Z8, Z18
+	LONG      $0x483fc262
+	WORD      $0xd072
+	VPERMW    Z18, Z19, Z18
+	VMOVDQU16 Z18, K3, 128(R10)(R12*4)
+	JMP       row3_BF16_6x3
+
+row2pair_BF16_6x3:
+	// VCVTNE2PS2BF16 Z6, Z9, Z18
+	LONG      $0x4837e262
+	WORD      $0xd672
+	VPERMW    Z18, Z19, Z18
+	VMOVDQU32 Z18, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z7, Z10, Z18
+	LONG      $0x482fe262
+	WORD      $0xd772
+	VPERMW    Z18, Z19, Z18
+	VMOVDQU32 Z18, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z8, Z11, Z18
+	LONG      $0x4827c262
+	WORD      $0xd072
+	VPERMW    Z18, Z19, Z18
+	VMOVDQU32 Z18, K1, 128(R10)(R12*4)
+	JMP       row4_BF16_6x3
+
+row2f32_BF16_6x3:
+	VMOVUPS Z6, (R10)(R12*4)
+	VMOVUPS Z7, 64(R10)(R12*4)
+	VMOVUPS Z8, K1, 128(R10)(R12*4)
+
+row3_BF16_6x3:
+	MOVLQSX 284(R15), R12
+	MOVL    412(R15), AX
+	SUBL    $0x01, AX
+	JL      row3f32_BF16_6x3
+	CMPL    AX, $0x02
+	JE      row3pair_BF16_6x3
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z9, Z9, Z18
+	LONG      $0x4837c262
+	WORD      $0xd172
+	VPERMW    Z18, Z19, Z18
+	VMOVDQU16 Z18, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z10, Z10, Z18
+	LONG      $0x482fc262
+	WORD      $0xd272
+	VPERMW    Z18, Z19, Z18
+	VMOVDQU16 Z18, K2, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z11, Z11, Z18
+	LONG      $0x4827c262
+	WORD      $0xd372
+	VPERMW    Z18, Z19, Z18
+	VMOVDQU16 Z18, K3, 128(R10)(R12*4)
+	JMP       row4_BF16_6x3
+
+row3pair_BF16_6x3:
+	// VCVTNE2PS2BF16 Z9, Z12, Z18
+	LONG      $0x481fc262
+	WORD      $0xd172
+	VPERMW    Z18, Z19, Z18
+	VMOVDQU32 Z18, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z10, Z13, Z18
+	LONG      $0x4817c262
+	WORD      $0xd272
+	VPERMW    Z18, Z19, Z18
+	VMOVDQU32 Z18, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z11, Z14, Z18
+	LONG      $0x480fc262
+	WORD      $0xd372
+	VPERMW    Z18, Z19, Z18
+	VMOVDQU32 Z18, K1, 128(R10)(R12*4)
+	JMP       row5_BF16_6x3
+
+row3f32_BF16_6x3:
+	VMOVUPS Z9, (R10)(R12*4)
+	VMOVUPS Z10, 64(R10)(R12*4)
+	VMOVUPS Z11, K1, 128(R10)(R12*4)
+
+row4_BF16_6x3:
+	MOVLQSX 288(R15), R12
+	MOVL    416(R15), AX
+	SUBL    $0x01, AX
+	JL      row4f32_BF16_6x3
+	CMPL    AX, $0x02
+	JE      row4pair_BF16_6x3
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z12, Z12, Z18
+	LONG      $0x481fc262
+	WORD      $0xd472
+	VPERMW    Z18, Z19, Z18
+	VMOVDQU16 Z18, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z13, Z13, Z18
+	LONG      $0x4817c262
+	WORD      $0xd572
+	VPERMW    Z18, Z19, Z18
+	VMOVDQU16 Z18, K2, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z14, Z14, Z18
+	LONG      $0x480fc262
+	WORD      $0xd672
+	VPERMW    Z18, Z19, Z18
+	VMOVDQU16 Z18, K3, 128(R10)(R12*4)
+	JMP       row5_BF16_6x3
+
+row4pair_BF16_6x3:
+	// VCVTNE2PS2BF16 Z12, Z15, Z18
+	LONG      $0x4807c262
+	WORD      $0xd472
+	VPERMW    Z18, Z19, Z18
+	VMOVDQU32 Z18, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z13, Z16, Z18
+	LONG      $0x407fc262
+	WORD      $0xd572
+	VPERMW    Z18, Z19, Z18
+	VMOVDQU32 Z18, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z14, Z17, Z18
+	LONG      $0x4077c262
+	WORD      $0xd672
+	VPERMW    Z18, Z19, Z18
+	VMOVDQU32 Z18, K1, 128(R10)(R12*4)
+	JMP       row6_BF16_6x3
+
+row4f32_BF16_6x3:
+	VMOVUPS Z12, (R10)(R12*4)
+	VMOVUPS Z13, 64(R10)(R12*4)
+	VMOVUPS Z14, K1, 128(R10)(R12*4)
+
+row5_BF16_6x3:
+	MOVLQSX 292(R15), R12
+	MOVL    420(R15), AX
+	SUBL    $0x01, AX
+	JL      row5f32_BF16_6x3
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z15, Z15, Z18
+	LONG      $0x4807c262
+	WORD      $0xd772
+	VPERMW    Z18, Z19, Z18
+	VMOVDQU16 Z18, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z16, Z16, Z18
+	LONG      $0x407fa262
+	WORD      $0xd072
+	VPERMW    Z18, Z19, Z18
+	VMOVDQU16 Z18, K2, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z17, Z17, Z18
+	LONG      $0x4077a262
+	WORD      $0xd172
+	VPERMW    Z18, Z19, Z18
+	VMOVDQU16 Z18, K3, 128(R10)(R12*4)
+	JMP       row6_BF16_6x3
+
+row5f32_BF16_6x3:
+	VMOVUPS Z15, (R10)(R12*4)
+	VMOVUPS Z16, 64(R10)(R12*4)
+	VMOVUPS Z17, K1, 128(R10)(R12*4)
+
+row6_BF16_6x3:
+	ADDQ $0x10, (SP)
+	DECQ 8(SP)
+	JNZ  span_BF16_6x3
+
+end_BF16_6x3:
+	VZEROUPPER
+	RET
+
+// func tile7x1BF16(t *CellTile)
+// Requires: AVX, AVX512BW, AVX512F, AVX512_BF16, BMI2
+TEXT ·tile7x1BF16(SB), NOSPLIT, $16-8
+	MOVQ  t+0(FP), R15
+	MOVQ  192(R15), R14
+	MOVQ  168(R15), R13
+	MOVQ  R13, (SP)
+	MOVQ  176(R15), R13
+	MOVQ  R13, 8(SP)
+	TESTQ R13, R13
+	JZ    end_BF16_7x1
+
+span_BF16_7x1:
+	MOVQ    (SP), R13
+	MOVLQSX (R13), R13
+	MOVQ    24(R15), R10
+	LEAQ    (R10)(R13*4), R10
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	MOVQ    56(R15), R12
+	TESTQ   R12, R12
+	JZ      kdone_BF16_7x1
+	MOVQ    48(R15), R11
+	MOVQ    (R15), BP
+	MOVLQSX 208(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 212(R15), BX
+	LEAQ    (BP)(BX*4), BX
+	MOVLQSX 216(R15), CX
+	LEAQ    (BP)(CX*4), CX
+	MOVLQSX 220(R15), DX
+	LEAQ    (BP)(DX*4), DX
+	MOVLQSX 224(R15), SI
+	LEAQ    (BP)(SI*4), SI
+	MOVLQSX 228(R15), DI
+	LEAQ    (BP)(DI*4), DI
+	MOVLQSX 232(R15), R8
+	LEAQ    (BP)(R8*4), R8
+
+k_BF16_7x1:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z7
+	VBROADCASTSS (AX)(BP*4), Z8
+
+	// VDPBF16PS Z7, Z8, Z0
+	LONG         $0x483ef262
+	WORD         $0xc752
+	VBROADCASTSS (BX)(BP*4), Z9
+
+	// VDPBF16PS Z7, Z9, Z1
+	LONG         $0x4836f262
+	WORD         $0xcf52
+	VBROADCASTSS (CX)(BP*4), Z10
+
+	// VDPBF16PS Z7, Z10, Z2
+	LONG         $0x482ef262
+	WORD         $0xd752
+	VBROADCASTSS (DX)(BP*4), Z11
+
+	// VDPBF16PS Z7, Z11, Z3
+	LONG         $0x4826f262
+	WORD         $0xdf52
+	VBROADCASTSS (SI)(BP*4), Z12
+
+	// VDPBF16PS Z7, Z12, Z4
+	LONG         $0x481ef262
+	WORD         $0xe752
+	VBROADCASTSS (DI)(BP*4), Z13
+
+	// VDPBF16PS Z7, Z13, Z5
+	LONG         $0x4816f262
+	WORD         $0xef52
+	VBROADCASTSS (R8)(BP*4), Z14
+
+	// VDPBF16PS Z7, Z14, Z6
+	LONG $0x480ef262
+	WORD $0xf752
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k_BF16_7x1
+
+kdone_BF16_7x1:
+	MOVQ    104(R15), R12
+	TESTQ   R12, R12
+	JZ      k2done_BF16_7x1
+	MOVQ    96(R15), R11
+	MOVQ    72(R15), BP
+	MOVLQSX 240(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 244(R15), BX
+	LEAQ    (BP)(BX*4), BX
+	MOVLQSX 248(R15), CX
+	LEAQ    (BP)(CX*4), CX
+	MOVLQSX 252(R15), DX
+	LEAQ    (BP)(DX*4), DX
+	MOVLQSX 256(R15), SI
+	LEAQ    (BP)(SI*4), SI
+	MOVLQSX 260(R15), DI
+	LEAQ    (BP)(DI*4), DI
+	MOVLQSX 264(R15), R8
+	LEAQ    (BP)(R8*4), R8
+
+k2_BF16_7x1:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z7
+	VBROADCASTSS (AX)(BP*4), Z8
+
+	// VDPBF16PS Z7, Z8, Z0
+	LONG         $0x483ef262
+	WORD         $0xc752
+	VBROADCASTSS (BX)(BP*4), Z9
+
+	// VDPBF16PS Z7, Z9, Z1
+	LONG         $0x4836f262
+	WORD         $0xcf52
+	VBROADCASTSS (CX)(BP*4), Z10
+
+	// VDPBF16PS Z7, Z10, Z2
+	LONG         $0x482ef262
+	WORD         $0xd752
+	VBROADCASTSS (DX)(BP*4), Z11
+
+	// VDPBF16PS Z7, Z11, Z3
+	LONG         $0x4826f262
+	WORD         $0xdf52
+	VBROADCASTSS (SI)(BP*4), Z12
+
+	// VDPBF16PS Z7, Z12, Z4
+	LONG         $0x481ef262
+	WORD         $0xe752
+	VBROADCASTSS (DI)(BP*4), Z13
+
+	// VDPBF16PS Z7, Z13, Z5
+	LONG         $0x4816f262
+	WORD         $0xef52
+	VBROADCASTSS (R8)(BP*4), Z14
+
+	// VDPBF16PS Z7, Z14, Z6
+	LONG $0x480ef262
+	WORD $0xf752
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k2_BF16_7x1
+
+k2done_BF16_7x1:
+	MOVQ         (SP), R13
+	VBROADCASTSS 336(R15), Z8
+	VBROADCASTSS 368(R15), Z7
+	VFMADD213PS  Z7, Z8, Z0
+	VBROADCASTSS 340(R15), Z8
+	VBROADCASTSS 372(R15), Z7
+	VFMADD213PS  Z7, Z8, Z1
+	VBROADCASTSS 344(R15), Z8
+	VBROADCASTSS 376(R15), Z7
+	VFMADD213PS  Z7, Z8, Z2
+	VBROADCASTSS 348(R15), Z8
+	VBROADCASTSS 380(R15), Z7
+	VFMADD213PS  Z7, Z8, Z3
+	VBROADCASTSS 352(R15), Z8
+	VBROADCASTSS 384(R15), Z7
+	VFMADD213PS  Z7, Z8, Z4
+	VBROADCASTSS 356(R15), Z8
+	VBROADCASTSS 388(R15), Z7
+	VFMADD213PS  Z7, Z8, Z5
+	VBROADCASTSS 360(R15), Z8
+	VBROADCASTSS 392(R15), Z7
+	VFMADD213PS  Z7, Z8, Z6
+	MOVQ         152(R15), R12
+	TESTQ        R12, R12
+	JZ           noresidual_BF16_7x1
+	MOVQ         144(R15), R11
+	MOVLQSX      8(R13), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVL         $0xaaaaaaaa, AX
+	KMOVD        AX, K2
+	MOVLQSX      304(R15), R12
+	CMPL         432(R15), $0x01
+	JL           res0f32_BF16_7x1
+	JE           res0low_BF16_7x1
+	VMOVDQU16.Z  (R11)(R12*4), K2, Z7
+	VADDPS       Z7, Z0, Z0
+	JMP          res0added_BF16_7x1
+
+res0low_BF16_7x1:
+	VPSLLD $0x10, (R11)(R12*4), Z7
+	VADDPS Z7, Z0, Z0
+	JMP    res0added_BF16_7x1
+
+res0f32_BF16_7x1:
+	VADDPS (R11)(R12*4), Z0, Z0
+
+res0added_BF16_7x1:
+	MOVLQSX     308(R15), R12
+	CMPL        436(R15), $0x01
+	JL          res1f32_BF16_7x1
+	JE          res1low_BF16_7x1
+	VMOVDQU16.Z (R11)(R12*4), K2, Z7
+	VADDPS      Z7, Z1, Z1
+	JMP         res1added_BF16_7x1
+
+res1low_BF16_7x1:
+	VPSLLD $0x10, (R11)(R12*4), Z7
+	VADDPS Z7, Z1, Z1
+	JMP    res1added_BF16_7x1
+
+res1f32_BF16_7x1:
+	VADDPS (R11)(R12*4), Z1, Z1
+
+res1added_BF16_7x1:
+	MOVLQSX     312(R15), R12
+	CMPL        440(R15), $0x01
+	JL          res2f32_BF16_7x1
+	JE          res2low_BF16_7x1
+	VMOVDQU16.Z (R11)(R12*4), K2, Z7
+	VADDPS      Z7, Z2, Z2
+	JMP         res2added_BF16_7x1
+
+res2low_BF16_7x1:
+	VPSLLD $0x10, (R11)(R12*4), Z7
+	VADDPS Z7, Z2, Z2
+	JMP    res2added_BF16_7x1
+
+res2f32_BF16_7x1:
+	VADDPS (R11)(R12*4), Z2, Z2
+
+res2added_BF16_7x1:
+	MOVLQSX     316(R15), R12
+	CMPL        444(R15), $0x01
+	JL          res3f32_BF16_7x1
+	JE          res3low_BF16_7x1
+	VMOVDQU16.Z (R11)(R12*4), K2, Z7
+	VADDPS      Z7, Z3, Z3
+	JMP         res3added_BF16_7x1
+
+res3low_BF16_7x1:
+	VPSLLD $0x10, (R11)(R12*4), Z7
+	VADDPS Z7, Z3, Z3
+	JMP    res3added_BF16_7x1
+
+res3f32_BF16_7x1:
+	VADDPS (R11)(R12*4), Z3, Z3
+
+res3added_BF16_7x1:
+	MOVLQSX     320(R15), R12
+	CMPL        448(R15), $0x01
+	JL          res4f32_BF16_7x1
+	JE          res4low_BF16_7x1
+	VMOVDQU16.Z (R11)(R12*4), K2, Z7
+	VADDPS      Z7, Z4, Z4
+	JMP         res4added_BF16_7x1
+
+res4low_BF16_7x1:
+	VPSLLD $0x10, (R11)(R12*4), Z7
+	VADDPS Z7, Z4, Z4
+	JMP    res4added_BF16_7x1
+
+res4f32_BF16_7x1:
+	VADDPS (R11)(R12*4), Z4, Z4
+
+res4added_BF16_7x1:
+	MOVLQSX     324(R15), R12
+	CMPL        452(R15), $0x01
+	JL          res5f32_BF16_7x1
+	JE          res5low_BF16_7x1
+	VMOVDQU16.Z (R11)(R12*4), K2, Z7
+	VADDPS      Z7, Z5, Z5
+	JMP         res5added_BF16_7x1
+
+res5low_BF16_7x1:
+	VPSLLD $0x10, (R11)(R12*4), Z7
+	VADDPS Z7, Z5, Z5
+	JMP    res5added_BF16_7x1
+
+res5f32_BF16_7x1:
+	VADDPS (R11)(R12*4), Z5, Z5
+
+res5added_BF16_7x1:
+	MOVLQSX     328(R15), R12
+	CMPL        456(R15), $0x01
+	JL          res6f32_BF16_7x1
+	JE          res6low_BF16_7x1
+	VMOVDQU16.Z (R11)(R12*4), K2, Z7
+	VADDPS      Z7, Z6, Z6
+	JMP         res6added_BF16_7x1
+
+res6low_BF16_7x1:
+	VPSLLD $0x10, (R11)(R12*4), Z7
+	VADDPS Z7, Z6, Z6
+	JMP    res6added_BF16_7x1
+
+res6f32_BF16_7x1:
+	VADDPS (R11)(R12*4), Z6, Z6
+
+res6added_BF16_7x1:
+noresidual_BF16_7x1:
+	MOVQ   200(R15), AX
+	TESTQ  AX, AX
+	JZ     norelu_BF16_7x1
+	VPXORD Z7, Z7, Z7
+	VMAXPS Z0, Z7, Z0
+	VMAXPS Z1, Z7, Z1
+	VMAXPS Z2, Z7, Z2
+	VMAXPS Z3, Z7, Z3
+	VMAXPS Z4, Z7, Z4
+	VMAXPS Z5, Z7, Z5
+	VMAXPS Z6, Z7, Z6
+
+norelu_BF16_7x1:
+	MOVQ      120(R15), R10
+	MOVLQSX   4(R13), R12
+	LEAQ      (R10)(R12*4), R10
+	MOVLQSX   12(R13), BP
+	MOVQ      $0x00000001, CX
+	SHLXQ     BP, CX, CX
+	DECQ      CX
+	KMOVW     CX, K1
+	VMOVDQU32 interleave<>+0(SB), Z8
+	ADDQ      BP, BP
+	MOVQ      $0x00000001, BX
+	SHLXQ     BP, BX, BX
+	DECQ      BX
+	MOVL      $0x55555555, DX
+	ANDL      DX, BX
+	MOVLQSX   272(R15), R12
+	MOVL      400(R15), AX
+	SUBL      $0x01, AX
+	JL        row0f32_BF16_7x1
+	CMPL      AX, $0x02
+	JE        row0pair_BF16_7x1
+	SHLXL     AX, BX, CX
+	KMOVD     CX, K3
+
+	// VCVTNE2PS2BF16 Z0, Z0, Z7
+	LONG      $0x487ff262
+	WORD      $0xf872
+	VPERMW    Z7, Z8, Z7
+	VMOVDQU16 Z7, K3, (R10)(R12*4)
+	JMP       row1_BF16_7x1
+
+row0pair_BF16_7x1:
+	// VCVTNE2PS2BF16 Z0, Z1, Z7
+	LONG      $0x4877f262
+	WORD      $0xf872
+	VPERMW    Z7, Z8, Z7
+	VMOVDQU32 Z7, K1, (R10)(R12*4)
+	JMP       row2_BF16_7x1
+
+row0f32_BF16_7x1:
+	VMOVUPS Z0, K1, (R10)(R12*4)
+
+row1_BF16_7x1:
+	MOVLQSX 276(R15), R12
+	MOVL    404(R15), AX
+	SUBL    $0x01, AX
+	JL      row1f32_BF16_7x1
+	CMPL    AX, $0x02
+	JE      row1pair_BF16_7x1
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+
+	// VCVTNE2PS2BF16 Z1, Z1, Z7
+	LONG      $0x4877f262
+	WORD      $0xf972
+	VPERMW    Z7, Z8, Z7
+	VMOVDQU16 Z7, K3, (R10)(R12*4)
+	JMP       row2_BF16_7x1
+
+row1pair_BF16_7x1:
+	// VCVTNE2PS2BF16 Z1, Z2, Z7
+	LONG      $0x486ff262
+	WORD      $0xf972
+	VPERMW    Z7, Z8, Z7
+	VMOVDQU32 Z7, K1, (R10)(R12*4)
+	JMP       row3_BF16_7x1
+
+row1f32_BF16_7x1:
+	VMOVUPS Z1, K1, (R10)(R12*4)
+
+row2_BF16_7x1:
+	MOVLQSX 280(R15), R12
+	MOVL    408(R15), AX
+	SUBL    $0x01, AX
+	JL      row2f32_BF16_7x1
+	CMPL    AX, $0x02
+	JE      row2pair_BF16_7x1
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+
+	// VCVTNE2PS2BF16 Z2, Z2, Z7
+	LONG      $0x486ff262
+	WORD      $0xfa72
+	VPERMW    Z7, Z8, Z7
+	VMOVDQU16 Z7, K3, (R10)(R12*4)
+	JMP       row3_BF16_7x1
+
+row2pair_BF16_7x1:
+	// VCVTNE2PS2BF16 Z2, Z3, Z7
+	LONG      $0x4867f262
+	WORD      $0xfa72
+	VPERMW    Z7, Z8, Z7
+	VMOVDQU32 Z7, K1, (R10)(R12*4)
+	JMP       row4_BF16_7x1
+
+row2f32_BF16_7x1:
+	VMOVUPS Z2, K1, (R10)(R12*4)
+
+row3_BF16_7x1:
+	MOVLQSX 284(R15), R12
+	MOVL    412(R15), AX
+	SUBL    $0x01, AX
+	JL      row3f32_BF16_7x1
+	CMPL    AX, $0x02
+	JE      row3pair_BF16_7x1
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+
+	// VCVTNE2PS2BF16 Z3, Z3, Z7
+	LONG      $0x4867f262
+	WORD      $0xfb72
+	VPERMW    Z7, Z8, Z7
+	VMOVDQU16 Z7, K3, (R10)(R12*4)
+	JMP       row4_BF16_7x1
+
+row3pair_BF16_7x1:
+	// VCVTNE2PS2BF16 Z3, Z4, Z7
+	LONG      $0x485ff262
+	WORD      $0xfb72
+	VPERMW    Z7, Z8, Z7
+	VMOVDQU32 Z7, K1, (R10)(R12*4)
+	JMP       row5_BF16_7x1
+
+row3f32_BF16_7x1:
+	VMOVUPS Z3, K1, (R10)(R12*4)
+
+row4_BF16_7x1:
+	MOVLQSX 288(R15), R12
+	MOVL    416(R15), AX
+	SUBL    $0x01, AX
+	JL      row4f32_BF16_7x1
+	CMPL    AX, $0x02
+	JE      row4pair_BF16_7x1
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+
+	// VCVTNE2PS2BF16 Z4, Z4, Z7
+	LONG      $0x485ff262
+	WORD      $0xfc72
+	VPERMW    Z7, Z8, Z7
+	VMOVDQU16 Z7, K3, (R10)(R12*4)
+	JMP       row5_BF16_7x1
+
+row4pair_BF16_7x1:
+	// VCVTNE2PS2BF16 Z4, Z5, Z7
+	LONG      $0x4857f262
+	WORD      $0xfc72
+	VPERMW    Z7, Z8, Z7
+	VMOVDQU32 Z7, K1, (R10)(R12*4)
+	JMP       row6_BF16_7x1
+
+row4f32_BF16_7x1:
+	VMOVUPS Z4, K1, (R10)(R12*4)
+
+row5_BF16_7x1:
+	MOVLQSX 292(R15), R12
+	MOVL    420(R15), AX
+	SUBL    $0x01, AX
+	JL      row5f32_BF16_7x1
+	CMPL    AX, $0x02
+	JE      row5pair_BF16_7x1
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+
+	// VCVTNE2PS2BF16 Z5, Z5, Z7
+	LONG      $0x4857f262
+	WORD      $0xfd72
+	VPERMW    Z7, Z8, Z7
+	VMOVDQU16 Z7, K3, (R10)(R12*4)
+	JMP       row6_BF16_7x1
+
+row5pair_BF16_7x1:
+	// VCVTNE2PS2BF16 Z5, Z6, Z7
+	LONG      $0x484ff262
+	WORD      $0xfd72
+	VPERMW    Z7, Z8, Z7
+	VMOVDQU32 Z7, K1, (R10)(R12*4)
+	JMP       row7_BF16_7x1
+
+row5f32_BF16_7x1:
+	VMOVUPS Z5, K1, (R10)(R12*4)
+
+row6_BF16_7x1:
+	MOVLQSX 296(R15), R12
+	MOVL    424(R15), AX
+	SUBL    $0x01, AX
+	JL      row6f32_BF16_7x1
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+
+	// VCVTNE2PS2BF16 Z6, Z6, Z7
+	LONG      $0x484ff262
+	WORD      $0xfe72
+	VPERMW    Z7, Z8, Z7
+	VMOVDQU16 Z7, K3, (R10)(R12*4)
+	JMP       row7_BF16_7x1
+
+row6f32_BF16_7x1:
+	VMOVUPS Z6, K1, (R10)(R12*4)
+
+row7_BF16_7x1:
+	ADDQ $0x10, (SP)
+	DECQ 8(SP)
+	JNZ  span_BF16_7x1
+
+end_BF16_7x1:
+	VZEROUPPER
+	RET
+
+// func tile7x2BF16(t *CellTile)
+// Requires: AVX, AVX512BW, AVX512F, AVX512_BF16, BMI2
+TEXT ·tile7x2BF16(SB), NOSPLIT, $16-8
+	MOVQ  t+0(FP), R15
+	MOVQ  192(R15), R14
+	MOVQ  168(R15), R13
+	MOVQ  R13, (SP)
+	MOVQ  176(R15), R13
+	MOVQ  R13, 8(SP)
+	TESTQ R13, R13
+	JZ    end_BF16_7x2
+
+span_BF16_7x2:
+	MOVQ    (SP), R13
+	MOVLQSX (R13), R13
+	MOVQ    24(R15), R10
+	LEAQ    (R10)(R13*4), R10
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	MOVQ    56(R15), R12
+	TESTQ   R12, R12
+	JZ      kdone_BF16_7x2
+	MOVQ    48(R15), R11
+	MOVQ    (R15), BP
+	MOVLQSX 208(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 212(R15), BX
+	LEAQ    (BP)(BX*4), BX
+	MOVLQSX 216(R15), CX
+	LEAQ    (BP)(CX*4), CX
+	MOVLQSX 220(R15), DX
+	LEAQ    (BP)(DX*4), DX
+	MOVLQSX 224(R15), SI
+	LEAQ    (BP)(SI*4), SI
+	MOVLQSX 228(R15), DI
+	LEAQ    (BP)(DI*4), DI
+	MOVLQSX 232(R15), R8
+	LEAQ    (BP)(R8*4), R8
+
+k_BF16_7x2:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z14
+	VMOVUPS      (R13)(R14*4), Z15
+	VBROADCASTSS (AX)(BP*4), Z16
+
+	// VDPBF16PS Z14, Z16, Z0; VDPBF16PS Z15, Z16, Z1
+	LONG         $0x407ed262
+	WORD         $0xc652
+	LONG         $0x407ed262
+	WORD         $0xcf52
+	VBROADCASTSS (BX)(BP*4), Z17
+
+	// VDPBF16PS Z14, Z17, Z2; VDPBF16PS Z15, Z17, Z3
+	LONG         $0x4076d262
+	WORD         $0xd652
+	LONG         $0x4076d262
+	WORD         $0xdf52
+	VBROADCASTSS (CX)(BP*4), Z18
+
+	// VDPBF16PS Z14, Z18, Z4; VDPBF16PS Z15, Z18, Z5
+	LONG         $0x406ed262
+	WORD         $0xe652
+	LONG         $0x406ed262
+	WORD         $0xef52
+	VBROADCASTSS (DX)(BP*4), Z19
+
+	// VDPBF16PS Z14, Z19, Z6; VDPBF16PS Z15, Z19, Z7
+	LONG         $0x4066d262
+	WORD         $0xf652
+	LONG         $0x4066d262
+	WORD         $0xff52
+	VBROADCASTSS (SI)(BP*4), Z20
+
+	// VDPBF16PS Z14, Z20, Z8; VDPBF16PS Z15, Z20, Z9
+	LONG         $0x405e5262
+	WORD         $0xc652
+	LONG         $0x405e5262
+	WORD         $0xcf52
+	VBROADCASTSS (DI)(BP*4), Z21
+
+	// VDPBF16PS Z14, Z21, Z10; VDPBF16PS Z15, Z21, Z11
+	LONG         $0x40565262
+	WORD         $0xd652
+	LONG         $0x40565262
+	WORD         $0xdf52
+	VBROADCASTSS (R8)(BP*4), Z22
+
+	// VDPBF16PS Z14, Z22, Z12; VDPBF16PS Z15, Z22, Z13
+	LONG $0x404e5262
+	WORD $0xe652
+	LONG $0x404e5262
+	WORD $0xef52
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k_BF16_7x2
+
+kdone_BF16_7x2:
+	MOVQ    104(R15), R12
+	TESTQ   R12, R12
+	JZ      k2done_BF16_7x2
+	MOVQ    96(R15), R11
+	MOVQ    72(R15), BP
+	MOVLQSX 240(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 244(R15), BX
+	LEAQ    (BP)(BX*4), BX
+	MOVLQSX 248(R15), CX
+	LEAQ    (BP)(CX*4), CX
+	MOVLQSX 252(R15), DX
+	LEAQ    (BP)(DX*4), DX
+	MOVLQSX 256(R15), SI
+	LEAQ    (BP)(SI*4), SI
+	MOVLQSX 260(R15), DI
+	LEAQ    (BP)(DI*4), DI
+	MOVLQSX 264(R15), R8
+	LEAQ    (BP)(R8*4), R8
+
+k2_BF16_7x2:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z14
+	VMOVUPS      (R13)(R14*4), Z15
+	VBROADCASTSS (AX)(BP*4), Z16
+
+	// VDPBF16PS Z14, Z16, Z0; VDPBF16PS Z15, Z16, Z1
+	LONG         $0x407ed262
+	WORD         $0xc652
+	LONG         $0x407ed262
+	WORD         $0xcf52
+	VBROADCASTSS (BX)(BP*4), Z17
+
+	// VDPBF16PS Z14, Z17, Z2; VDPBF16PS Z15, Z17, Z3
+	LONG         $0x4076d262
+	WORD         $0xd652
+	LONG         $0x4076d262
+	WORD         $0xdf52
+	VBROADCASTSS (CX)(BP*4), Z18
+
+	// VDPBF16PS Z14, Z18, Z4; VDPBF16PS Z15, Z18, Z5
+	LONG         $0x406ed262
+	WORD         $0xe652
+	LONG         $0x406ed262
+	WORD         $0xef52
+	VBROADCASTSS (DX)(BP*4), Z19
+
+	// VDPBF16PS Z14, Z19, Z6; VDPBF16PS Z15, Z19, Z7
+	LONG         $0x4066d262
+	WORD         $0xf652
+	LONG         $0x4066d262
+	WORD         $0xff52
+	VBROADCASTSS (SI)(BP*4), Z20
+
+	// VDPBF16PS Z14, Z20, Z8; VDPBF16PS Z15, Z20, Z9
+	LONG         $0x405e5262
+	WORD         $0xc652
+	LONG         $0x405e5262
+	WORD         $0xcf52
+	VBROADCASTSS (DI)(BP*4), Z21
+
+	// VDPBF16PS Z14, Z21, Z10; VDPBF16PS Z15, Z21, Z11
+	LONG         $0x40565262
+	WORD         $0xd652
+	LONG         $0x40565262
+	WORD         $0xdf52
+	VBROADCASTSS (R8)(BP*4), Z22
+
+	// VDPBF16PS Z14, Z22, Z12; VDPBF16PS Z15, Z22, Z13
+	LONG $0x404e5262
+	WORD $0xe652
+	LONG $0x404e5262
+	WORD $0xef52
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k2_BF16_7x2
+
+k2done_BF16_7x2:
+	MOVQ         (SP), R13
+	VBROADCASTSS 336(R15), Z16
+	VBROADCASTSS 368(R15), Z14
+	VFMADD213PS  Z14, Z16, Z0
+	VFMADD213PS  Z14, Z16, Z1
+	VBROADCASTSS 340(R15), Z16
+	VBROADCASTSS 372(R15), Z14
+	VFMADD213PS  Z14, Z16, Z2
+	VFMADD213PS  Z14, Z16, Z3
+	VBROADCASTSS 344(R15), Z16
+	VBROADCASTSS 376(R15), Z14
+	VFMADD213PS  Z14, Z16, Z4
+	VFMADD213PS  Z14, Z16, Z5
+	VBROADCASTSS 348(R15), Z16
+	VBROADCASTSS 380(R15), Z14
+	VFMADD213PS  Z14, Z16, Z6
+	VFMADD213PS  Z14, Z16, Z7
+	VBROADCASTSS 352(R15), Z16
+	VBROADCASTSS 384(R15), Z14
+	VFMADD213PS  Z14, Z16, Z8
+	VFMADD213PS  Z14, Z16, Z9
+	VBROADCASTSS 356(R15), Z16
+	VBROADCASTSS 388(R15), Z14
+	VFMADD213PS  Z14, Z16, Z10
+	VFMADD213PS  Z14, Z16, Z11
+	VBROADCASTSS 360(R15), Z16
+	VBROADCASTSS 392(R15), Z14
+	VFMADD213PS  Z14, Z16, Z12
+	VFMADD213PS  Z14, Z16, Z13
+	MOVQ         152(R15), R12
+	TESTQ        R12, R12
+	JZ           noresidual_BF16_7x2
+	MOVQ         144(R15), R11
+	MOVLQSX      8(R13), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVL         $0xaaaaaaaa, AX
+	KMOVD        AX, K2
+	MOVLQSX      304(R15), R12
+	CMPL         432(R15), $0x01
+	JL           res0f32_BF16_7x2
+	JE           res0low_BF16_7x2
+	VMOVDQU16.Z  (R11)(R12*4), K2, Z14
+	VADDPS       Z14, Z0, Z0
+	VMOVDQU16.Z  64(R11)(R12*4), K2, Z14
+	VADDPS       Z14, Z1, Z1
+	JMP          res0added_BF16_7x2
+
+res0low_BF16_7x2:
+	VPSLLD $0x10, (R11)(R12*4), Z14
+	VADDPS Z14, Z0, Z0
+	VPSLLD $0x10, 64(R11)(R12*4), Z14
+	VADDPS Z14, Z1, Z1
+	JMP    res0added_BF16_7x2
+
+res0f32_BF16_7x2:
+	VADDPS (R11)(R12*4), Z0, Z0
+	VADDPS 64(R11)(R12*4), Z1, Z1
+
+res0added_BF16_7x2:
+	MOVLQSX     308(R15), R12
+	CMPL        436(R15), $0x01
+	JL          res1f32_BF16_7x2
+	JE          res1low_BF16_7x2
+	VMOVDQU16.Z (R11)(R12*4), K2, Z14
+	VADDPS      Z14, Z2, Z2
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z14
+	VADDPS      Z14, Z3, Z3
+	JMP         res1added_BF16_7x2
+
+res1low_BF16_7x2:
+	VPSLLD $0x10, (R11)(R12*4), Z14
+	VADDPS Z14, Z2, Z2
+	VPSLLD $0x10, 64(R11)(R12*4), Z14
+	VADDPS Z14, Z3, Z3
+	JMP    res1added_BF16_7x2
+
+res1f32_BF16_7x2:
+	VADDPS (R11)(R12*4), Z2, Z2
+	VADDPS 64(R11)(R12*4), Z3, Z3
+
+res1added_BF16_7x2:
+	MOVLQSX     312(R15), R12
+	CMPL        440(R15), $0x01
+	JL          res2f32_BF16_7x2
+	JE          res2low_BF16_7x2
+	VMOVDQU16.Z (R11)(R12*4), K2, Z14
+	VADDPS      Z14, Z4, Z4
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z14
+	VADDPS      Z14, Z5, Z5
+	JMP         res2added_BF16_7x2
+
+res2low_BF16_7x2:
+	VPSLLD $0x10, (R11)(R12*4), Z14
+	VADDPS Z14, Z4, Z4
+	VPSLLD $0x10, 64(R11)(R12*4), Z14
+	VADDPS Z14, Z5, Z5
+	JMP    res2added_BF16_7x2
+
+res2f32_BF16_7x2:
+	VADDPS (R11)(R12*4), Z4, Z4
+	VADDPS 64(R11)(R12*4), Z5, Z5
+
+res2added_BF16_7x2:
+	MOVLQSX     316(R15), R12
+	CMPL        444(R15), $0x01
+	JL          res3f32_BF16_7x2
+	JE          res3low_BF16_7x2
+	VMOVDQU16.Z (R11)(R12*4), K2, Z14
+	VADDPS      Z14, Z6, Z6
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z14
+	VADDPS      Z14, Z7, Z7
+	JMP         res3added_BF16_7x2
+
+res3low_BF16_7x2:
+	VPSLLD $0x10, (R11)(R12*4), Z14
+	VADDPS Z14, Z6, Z6
+	VPSLLD $0x10, 64(R11)(R12*4), Z14
+	VADDPS Z14, Z7, Z7
+	JMP    res3added_BF16_7x2
+
+res3f32_BF16_7x2:
+	VADDPS (R11)(R12*4), Z6, Z6
+	VADDPS 64(R11)(R12*4), Z7, Z7
+
+res3added_BF16_7x2:
+	MOVLQSX     320(R15), R12
+	CMPL        448(R15), $0x01
+	JL          res4f32_BF16_7x2
+	JE          res4low_BF16_7x2
+	VMOVDQU16.Z (R11)(R12*4), K2, Z14
+	VADDPS      Z14, Z8, Z8
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z14
+	VADDPS      Z14, Z9, Z9
+	JMP         res4added_BF16_7x2
+
+res4low_BF16_7x2:
+	VPSLLD $0x10, (R11)(R12*4), Z14
+	VADDPS Z14, Z8, Z8
+	VPSLLD $0x10, 64(R11)(R12*4), Z14
+	VADDPS Z14, Z9, Z9
+	JMP    res4added_BF16_7x2
+
+res4f32_BF16_7x2:
+	VADDPS (R11)(R12*4), Z8, Z8
+	VADDPS 64(R11)(R12*4), Z9, Z9
+
+res4added_BF16_7x2:
+	MOVLQSX     324(R15), R12
+	CMPL        452(R15), $0x01
+	JL          res5f32_BF16_7x2
+	JE          res5low_BF16_7x2
+	VMOVDQU16.Z (R11)(R12*4), K2, Z14
+	VADDPS      Z14, Z10, Z10
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z14
+	VADDPS      Z14, Z11, Z11
+	JMP         res5added_BF16_7x2
+
+res5low_BF16_7x2:
+	VPSLLD $0x10, (R11)(R12*4), Z14
+	VADDPS Z14, Z10, Z10
+	VPSLLD $0x10, 64(R11)(R12*4), Z14
+	VADDPS Z14, Z11, Z11
+	JMP    res5added_BF16_7x2
+
+res5f32_BF16_7x2:
+	VADDPS (R11)(R12*4), Z10, Z10
+	VADDPS 64(R11)(R12*4), Z11, Z11
+
+res5added_BF16_7x2:
+	MOVLQSX     328(R15), R12
+	CMPL        456(R15), $0x01
+	JL          res6f32_BF16_7x2
+	JE          res6low_BF16_7x2
+	VMOVDQU16.Z (R11)(R12*4), K2, Z14
+	VADDPS      Z14, Z12, Z12
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z14
+	VADDPS      Z14, Z13, Z13
+	JMP         res6added_BF16_7x2
+
+res6low_BF16_7x2:
+	VPSLLD $0x10, (R11)(R12*4), Z14
+	VADDPS Z14, Z12, Z12
+	VPSLLD $0x10, 64(R11)(R12*4), Z14
+	VADDPS Z14, Z13, Z13
+	JMP    res6added_BF16_7x2
+
+res6f32_BF16_7x2:
+	VADDPS (R11)(R12*4), Z12, Z12
+	VADDPS 64(R11)(R12*4), Z13, Z13
+
+res6added_BF16_7x2:
+noresidual_BF16_7x2:
+	MOVQ   200(R15), AX
+	TESTQ  AX, AX
+	JZ     norelu_BF16_7x2
+	VPXORD Z14, Z14, Z14
+	VMAXPS Z0, Z14, Z0
+	VMAXPS Z1, Z14, Z1
+	VMAXPS Z2, Z14, Z2
+	VMAXPS Z3, Z14, Z3
+	VMAXPS Z4, Z14, Z4
+	VMAXPS Z5, Z14, Z5
+	VMAXPS Z6, Z14, Z6
+	VMAXPS Z7, Z14, Z7
+	VMAXPS Z8, Z14, Z8
+	VMAXPS Z9, Z14, Z9
+	VMAXPS Z10, Z14, Z10
+	VMAXPS Z11, Z14, Z11
+	VMAXPS Z12, Z14, Z12
+	VMAXPS Z13, Z14, Z13
+
+norelu_BF16_7x2:
+	MOVQ      120(R15), R10
+	MOVLQSX   4(R13), R12
+	LEAQ      (R10)(R12*4), R10
+	MOVLQSX   12(R13), BP
+	MOVQ      $0x00000001, CX
+	SHLXQ     BP, CX, CX
+	DECQ      CX
+	KMOVW     CX, K1
+	VMOVDQU32 interleave<>+0(SB), Z15
+	ADDQ      BP, BP
+	MOVQ      $0x00000001, BX
+	SHLXQ     BP, BX, BX
+	DECQ      BX
+	MOVL      $0x55555555, DX
+	ANDL      DX, BX
+	MOVLQSX   272(R15), R12
+	MOVL      400(R15), AX
+	SUBL      $0x01, AX
+	JL        row0f32_BF16_7x2
+	CMPL      AX, $0x02
+	JE        row0pair_BF16_7x2
+	SHLXL     AX, BX, CX
+	KMOVD     CX, K3
+	SHLXL     AX, DX, CX
+	KMOVD     CX, K2
+
+	// VCVTNE2PS2BF16 Z0, Z0, Z14
+	LONG      $0x487f7262
+	WORD      $0xf072
+	VPERMW    Z14, Z15, Z14
+	VMOVDQU16 Z14, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z1, Z1, Z14
+	LONG      $0x48777262
+	WORD      $0xf172
+	VPERMW    Z14, Z15, Z14
+	VMOVDQU16 Z14, K3, 64(R10)(R12*4)
+	JMP       row1_BF16_7x2
+
+row0pair_BF16_7x2:
+	// VCVTNE2PS2BF16 Z0, Z2, Z14
+	LONG      $0x486f7262
+	WORD      $0xf072
+	VPERMW    Z14, Z15, Z14
+	VMOVDQU32 Z14, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z1, Z3, Z14
+	LONG      $0x48677262
+	WORD      $0xf172
+	VPERMW    Z14, Z15, Z14
+	VMOVDQU32 Z14, K1, 64(R10)(R12*4)
+	JMP       row2_BF16_7x2
+
+row0f32_BF16_7x2:
+	VMOVUPS Z0, (R10)(R12*4)
+	VMOVUPS Z1, K1, 64(R10)(R12*4)
+
+row1_BF16_7x2:
+	MOVLQSX 276(R15), R12
+	MOVL    404(R15), AX
+	SUBL    $0x01, AX
+	JL      row1f32_BF16_7x2
+	CMPL    AX, $0x02
+	JE      row1pair_BF16_7x2
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z2, Z2, Z14
+	LONG      $0x486f7262
+	WORD      $0xf272
+	VPERMW    Z14, Z15, Z14
+	VMOVDQU16 Z14, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z3, Z3, Z14
+	LONG      $0x48677262
+	WORD      $0xf372
+	VPERMW    Z14, Z15, Z14
+	VMOVDQU16 Z14, K3, 64(R10)(R12*4)
+	JMP       row2_BF16_7x2
+
+row1pair_BF16_7x2:
+	// VCVTNE2PS2BF16 Z2, Z4, Z14
+	LONG      $0x485f7262
+	WORD      $0xf272
+	VPERMW    Z14, Z15, Z14
+	VMOVDQU32 Z14, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z3, Z5, Z14
+	LONG      $0x48577262
+	WORD      $0xf372
+	VPERMW    Z14, Z15, Z14
+	VMOVDQU32 Z14, K1, 64(R10)(R12*4)
+	JMP       row3_BF16_7x2
+
+row1f32_BF16_7x2:
+	VMOVUPS Z2, (R10)(R12*4)
+	VMOVUPS Z3, K1, 64(R10)(R12*4)
+
+row2_BF16_7x2:
+	MOVLQSX 280(R15), R12
+	MOVL    408(R15), AX
+	SUBL    $0x01, AX
+	JL      row2f32_BF16_7x2
+	CMPL    AX, $0x02
+	JE      row2pair_BF16_7x2
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z4, Z4, Z14
+	LONG      $0x485f7262
+	WORD      $0xf472
+	VPERMW    Z14, Z15, Z14
+	VMOVDQU16 Z14, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z5, Z5, Z14
+	LONG      $0x48577262
+	WORD      $0xf572
+	VPERMW    Z14, Z15, Z14
+	VMOVDQU16 Z14, K3, 64(R10)(R12*4)
+	JMP       row3_BF16_7x2
+
+row2pair_BF16_7x2:
+	// VCVTNE2PS2BF16 Z4, Z6, Z14
+	LONG      $0x484f7262
+	WORD      $0xf472
+	VPERMW    Z14, Z15, Z14
+	VMOVDQU32 Z14, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z5, Z7, Z14
+	LONG      $0x48477262
+	WORD      $0xf572
+	VPERMW    Z14, Z15, Z14
+	VMOVDQU32 Z14, K1, 64(R10)(R12*4)
+	JMP       row4_BF16_7x2
+
+row2f32_BF16_7x2:
+	VMOVUPS Z4, (R10)(R12*4)
+	VMOVUPS Z5, K1, 64(R10)(R12*4)
+
+row3_BF16_7x2:
+	MOVLQSX 284(R15), R12
+	MOVL    412(R15), AX
+	SUBL    $0x01, AX
+	JL      row3f32_BF16_7x2
+	CMPL    AX, $0x02
+	JE      row3pair_BF16_7x2
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z6, Z6, Z14
+	LONG      $0x484f7262
+	WORD      $0xf672
+	VPERMW    Z14, Z15, Z14
+	VMOVDQU16 Z14, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z7, Z7, Z14
+	LONG      $0x48477262
+	WORD      $0xf772
+	VPERMW    Z14, Z15, Z14
+	VMOVDQU16 Z14, K3, 64(R10)(R12*4)
+	JMP       row4_BF16_7x2
+
+row3pair_BF16_7x2:
+	// VCVTNE2PS2BF16 Z6, Z8, Z14
+	LONG      $0x483f7262
+	WORD      $0xf672
+	VPERMW    Z14, Z15, Z14
+	VMOVDQU32 Z14, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z7, Z9, Z14
+	LONG      $0x48377262
+	WORD      $0xf772
+	VPERMW    Z14, Z15, Z14
+	VMOVDQU32 Z14, K1, 64(R10)(R12*4)
+	JMP       row5_BF16_7x2
+
+row3f32_BF16_7x2:
+	VMOVUPS Z6, (R10)(R12*4)
+	VMOVUPS Z7, K1, 64(R10)(R12*4)
+
+row4_BF16_7x2:
+	MOVLQSX 288(R15), R12
+	MOVL    416(R15), AX
+	SUBL    $0x01, AX
+	JL      row4f32_BF16_7x2
+	CMPL    AX, $0x02
+	JE      row4pair_BF16_7x2
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z8, Z8, Z14
+	LONG      $0x483f5262
+	WORD      $0xf072
+	VPERMW    Z14, Z15, Z14
+	VMOVDQU16 Z14, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z9, Z9, Z14
+	LONG      $0x48375262
+	WORD      $0xf172
+	VPERMW    Z14, Z15, Z14
+	VMOVDQU16 Z14, K3, 64(R10)(R12*4)
+	JMP       row5_BF16_7x2
+
+row4pair_BF16_7x2:
+	// VCVTNE2PS2BF16 Z8, Z10, Z14
+	LONG      $0x482f5262
+	WORD      $0xf072
+	VPERMW    Z14, Z15, Z14
+	VMOVDQU32 Z14, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z9, Z11, Z14
+	LONG      $0x48275262
+	WORD      $0xf172
+	VPERMW    Z14, Z15, Z14
+	VMOVDQU32 Z14, K1, 64(R10)(R12*4)
+	JMP       row6_BF16_7x2
+
+row4f32_BF16_7x2:
+	VMOVUPS Z8, (R10)(R12*4)
+	VMOVUPS Z9, K1, 64(R10)(R12*4)
+
+row5_BF16_7x2:
+	MOVLQSX 292(R15), R12
+	MOVL    420(R15), AX
+	SUBL    $0x01, AX
+	JL      row5f32_BF16_7x2
+	CMPL    AX, $0x02
+	JE      row5pair_BF16_7x2
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z10, Z10, Z14
+	LONG      $0x482f5262
+	WORD      $0xf272
+	VPERMW    Z14, Z15, Z14
+	VMOVDQU16 Z14, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z11, Z11, Z14
+	LONG      $0x48275262
+	WORD      $0xf372
+	VPERMW    Z14, Z15, Z14
+	VMOVDQU16 Z14, K3, 64(R10)(R12*4)
+	JMP       row6_BF16_7x2
+
+row5pair_BF16_7x2:
+	// VCVTNE2PS2BF16 Z10, Z12, Z14
+	LONG      $0x481f5262
+	WORD      $0xf272
+	VPERMW    Z14, Z15, Z14
+	VMOVDQU32 Z14, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z11, Z13, Z14
+	LONG      $0x48175262
+	WORD      $0xf372
+	VPERMW    Z14, Z15, Z14
+	VMOVDQU32 Z14, K1, 64(R10)(R12*4)
+	JMP       row7_BF16_7x2
+
+row5f32_BF16_7x2:
+	VMOVUPS Z10, (R10)(R12*4)
+	VMOVUPS Z11, K1, 64(R10)(R12*4)
+
+row6_BF16_7x2:
+	MOVLQSX 296(R15), R12
+	MOVL    424(R15), AX
+	SUBL    $0x01, AX
+	JL      row6f32_BF16_7x2
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z12, Z12, Z14
+	LONG      $0x481f5262
+	WORD      $0xf472
+	VPERMW    Z14, Z15, Z14
+	VMOVDQU16 Z14, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z13, Z13, Z14
+	LONG      $0x48175262
+	WORD      $0xf572
+	VPERMW    Z14, Z15, Z14
+	VMOVDQU16 Z14, K3, 64(R10)(R12*4)
+	JMP       row7_BF16_7x2
+
+row6f32_BF16_7x2:
+	VMOVUPS Z12, (R10)(R12*4)
+	VMOVUPS Z13, K1, 64(R10)(R12*4)
+
+row7_BF16_7x2:
+	ADDQ $0x10, (SP)
+	DECQ 8(SP)
+	JNZ  span_BF16_7x2
+
+end_BF16_7x2:
+	VZEROUPPER
+	RET
+
+// func tile7x3BF16(t *CellTile)
+// Requires: AVX, AVX512BW, AVX512F, AVX512_BF16, BMI2
+TEXT ·tile7x3BF16(SB), NOSPLIT, $16-8
+	MOVQ  t+0(FP), R15
+	MOVQ  192(R15), R14
+	MOVQ  168(R15), R13
+	MOVQ  R13, (SP)
+	MOVQ  176(R15), R13
+	MOVQ  R13, 8(SP)
+	TESTQ R13, R13
+	JZ    end_BF16_7x3
+
+span_BF16_7x3:
+	MOVQ    (SP), R13
+	MOVLQSX (R13), R13
+	MOVQ    24(R15), R10
+	LEAQ    (R10)(R13*4), R10
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
+	VPXORD  Z18, Z18, Z18
+	VPXORD  Z19, Z19, Z19
+	VPXORD  Z20, Z20, Z20
+	MOVQ    56(R15), R12
+	TESTQ   R12, R12
+	JZ      kdone_BF16_7x3
+	MOVQ    48(R15), R11
+	MOVQ    (R15), BP
+	MOVLQSX 208(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 212(R15), BX
+	LEAQ    (BP)(BX*4), BX
+	MOVLQSX 216(R15), CX
+	LEAQ    (BP)(CX*4), CX
+	MOVLQSX 220(R15), DX
+	LEAQ    (BP)(DX*4), DX
+	MOVLQSX 224(R15), SI
+	LEAQ    (BP)(SI*4), SI
+	MOVLQSX 228(R15), DI
+	LEAQ    (BP)(DI*4), DI
+	MOVLQSX 232(R15), R8
+	LEAQ    (BP)(R8*4), R8
+
+k_BF16_7x3:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z21
+	VMOVUPS      (R13)(R14*4), Z22
+	VMOVUPS      (R13)(R14*8), Z23
+	VBROADCASTSS (AX)(BP*4), Z24
+
+	// VDPBF16PS Z21, Z24, Z0; VDPBF16PS Z22, Z24, Z1; VDPBF16PS Z23, Z24, Z2
+	LONG         $0x403eb262
+	WORD         $0xc552
+	LONG         $0x403eb262
+	WORD         $0xce52
+	LONG         $0x403eb262
+	WORD         $0xd752
+	VBROADCASTSS (BX)(BP*4), Z25
+
+	// VDPBF16PS Z21, Z25, Z3; VDPBF16PS Z22, Z25, Z4; VDPBF16PS Z23, Z25, Z5
+	LONG         $0x4036b262
+	WORD         $0xdd52
+	LONG         $0x4036b262
+	WORD         $0xe652
+	LONG         $0x4036b262
+	WORD         $0xef52
+	VBROADCASTSS (CX)(BP*4), Z26
+
+	// VDPBF16PS Z21, Z26, Z6; VDPBF16PS Z22, Z26, Z7; VDPBF16PS Z23, Z26, Z8
+	LONG         $0x402eb262
+	WORD         $0xf552
+	LONG         $0x402eb262
+	WORD         $0xfe52
+	LONG         $0x402e3262
+	WORD         $0xc752
+	VBROADCASTSS (DX)(BP*4), Z27
+
+	// VDPBF16PS Z21, Z27, Z9; VDPBF16PS Z22, Z27, Z10; VDPBF16PS Z23, Z27, Z11
+	LONG         $0x40263262
+	WORD         $0xcd52
+	LONG         $0x40263262
+	WORD         $0xd652
+	LONG         $0x40263262
+	WORD         $0xdf52
+	VBROADCASTSS (SI)(BP*4), Z28
+
+	// VDPBF16PS Z21, Z28, Z12; VDPBF16PS Z22, Z28, Z13; VDPBF16PS Z23, Z28, Z14
+	LONG         $0x401e3262
+	WORD         $0xe552
+	LONG         $0x401e3262
+	WORD         $0xee52
+	LONG         $0x401e3262
+	WORD         $0xf752
+	VBROADCASTSS (DI)(BP*4), Z29
+
+	// VDPBF16PS Z21, Z29, Z15; VDPBF16PS Z22, Z29, Z16; VDPBF16PS Z23, Z29, Z17
+	LONG         $0x40163262
+	WORD         $0xfd52
+	LONG         $0x4016a262
+	WORD         $0xc652
+	LONG         $0x4016a262
+	WORD         $0xcf52
+	VBROADCASTSS (R8)(BP*4), Z30
+
+	// VDPBF16PS Z21, Z30, Z18; VDPBF16PS Z22, Z30, Z19; VDPBF16PS Z23, Z30, Z20
+	LONG $0x400ea262
+	WORD $0xd552
+	LONG $0x400ea262
+	WORD $0xde52
+	LONG $0x400ea262
+	WORD $0xe752
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k_BF16_7x3
+
+kdone_BF16_7x3:
+	MOVQ    104(R15), R12
+	TESTQ   R12, R12
+	JZ      k2done_BF16_7x3
+	MOVQ    96(R15), R11
+	MOVQ    72(R15), BP
+	MOVLQSX 240(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 244(R15), BX
+	LEAQ    (BP)(BX*4), BX
+	MOVLQSX 248(R15), CX
+	LEAQ    (BP)(CX*4), CX
+	MOVLQSX 252(R15), DX
+	LEAQ    (BP)(DX*4), DX
+	MOVLQSX 256(R15), SI
+	LEAQ    (BP)(SI*4), SI
+	MOVLQSX 260(R15), DI
+	LEAQ    (BP)(DI*4), DI
+	MOVLQSX 264(R15), R8
+	LEAQ    (BP)(R8*4), R8
+
+k2_BF16_7x3:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z21
+	VMOVUPS      (R13)(R14*4), Z22
+	VMOVUPS      (R13)(R14*8), Z23
+	VBROADCASTSS (AX)(BP*4), Z24
+
+	// VDPBF16PS Z21, Z24, Z0; VDPBF16PS Z22, Z24, Z1; VDPBF16PS Z23, Z24, Z2
+	LONG         $0x403eb262
+	WORD         $0xc552
+	LONG         $0x403eb262
+	WORD         $0xce52
+	LONG         $0x403eb262
+	WORD         $0xd752
+	VBROADCASTSS (BX)(BP*4), Z25
+
+	// VDPBF16PS Z21, Z25, Z3; VDPBF16PS Z22, Z25, Z4; VDPBF16PS Z23, Z25, Z5
+	LONG         $0x4036b262
+	WORD         $0xdd52
+	LONG         $0x4036b262
+	WORD         $0xe652
+	LONG         $0x4036b262
+	WORD         $0xef52
+	VBROADCASTSS (CX)(BP*4), Z26
+
+	// VDPBF16PS Z21, Z26, Z6; VDPBF16PS Z22, Z26, Z7; VDPBF16PS Z23, Z26, Z8
+	LONG         $0x402eb262
+	WORD         $0xf552
+	LONG         $0x402eb262
+	WORD         $0xfe52
+	LONG         $0x402e3262
+	WORD         $0xc752
+	VBROADCASTSS (DX)(BP*4), Z27
+
+	// VDPBF16PS Z21, Z27, Z9; VDPBF16PS Z22, Z27, Z10; VDPBF16PS Z23, Z27, Z11
+	LONG         $0x40263262
+	WORD         $0xcd52
+	LONG         $0x40263262
+	WORD         $0xd652
+	LONG         $0x40263262
+	WORD         $0xdf52
+	VBROADCASTSS (SI)(BP*4), Z28
+
+	// VDPBF16PS Z21, Z28, Z12; VDPBF16PS Z22, Z28, Z13; VDPBF16PS Z23, Z28, Z14
+	LONG         $0x401e3262
+	WORD         $0xe552
+	LONG         $0x401e3262
+	WORD         $0xee52
+	LONG         $0x401e3262
+	WORD         $0xf752
+	VBROADCASTSS (DI)(BP*4), Z29
+
+	// VDPBF16PS Z21, Z29, Z15; VDPBF16PS Z22, Z29, Z16; VDPBF16PS Z23, Z29, Z17
+	LONG         $0x40163262
+	WORD         $0xfd52
+	LONG         $0x4016a262
+	WORD         $0xc652
+	LONG         $0x4016a262
+	WORD         $0xcf52
+	VBROADCASTSS (R8)(BP*4), Z30
+
+	// VDPBF16PS Z21, Z30, Z18; VDPBF16PS Z22, Z30, Z19; VDPBF16PS Z23, Z30, Z20
+	LONG $0x400ea262
+	WORD $0xd552
+	LONG $0x400ea262
+	WORD $0xde52
+	LONG $0x400ea262
+	WORD $0xe752
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k2_BF16_7x3
+
+k2done_BF16_7x3:
+	MOVQ         (SP), R13
+	VBROADCASTSS 336(R15), Z24
+	VBROADCASTSS 368(R15), Z21
+	VFMADD213PS  Z21, Z24, Z0
+	VFMADD213PS  Z21, Z24, Z1
+	VFMADD213PS  Z21, Z24, Z2
+	VBROADCASTSS 340(R15), Z24
+	VBROADCASTSS 372(R15), Z21
+	VFMADD213PS  Z21, Z24, Z3
+	VFMADD213PS  Z21, Z24, Z4
+	VFMADD213PS  Z21, Z24, Z5
+	VBROADCASTSS 344(R15), Z24
+	VBROADCASTSS 376(R15), Z21
+	VFMADD213PS  Z21, Z24, Z6
+	VFMADD213PS  Z21, Z24, Z7
+	VFMADD213PS  Z21, Z24, Z8
+	VBROADCASTSS 348(R15), Z24
+	VBROADCASTSS 380(R15), Z21
+	VFMADD213PS  Z21, Z24, Z9
+	VFMADD213PS  Z21, Z24, Z10
+	VFMADD213PS  Z21, Z24, Z11
+	VBROADCASTSS 352(R15), Z24
+	VBROADCASTSS 384(R15), Z21
+	VFMADD213PS  Z21, Z24, Z12
+	VFMADD213PS  Z21, Z24, Z13
+	VFMADD213PS  Z21, Z24, Z14
+	VBROADCASTSS 356(R15), Z24
+	VBROADCASTSS 388(R15), Z21
+	VFMADD213PS  Z21, Z24, Z15
+	VFMADD213PS  Z21, Z24, Z16
+	VFMADD213PS  Z21, Z24, Z17
+	VBROADCASTSS 360(R15), Z24
+	VBROADCASTSS 392(R15), Z21
+	VFMADD213PS  Z21, Z24, Z18
+	VFMADD213PS  Z21, Z24, Z19
+	VFMADD213PS  Z21, Z24, Z20
+	MOVQ         152(R15), R12
+	TESTQ        R12, R12
+	JZ           noresidual_BF16_7x3
+	MOVQ         144(R15), R11
+	MOVLQSX      8(R13), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVL         $0xaaaaaaaa, AX
+	KMOVD        AX, K2
+	MOVLQSX      304(R15), R12
+	CMPL         432(R15), $0x01
+	JL           res0f32_BF16_7x3
+	JE           res0low_BF16_7x3
+	VMOVDQU16.Z  (R11)(R12*4), K2, Z21
+	VADDPS       Z21, Z0, Z0
+	VMOVDQU16.Z  64(R11)(R12*4), K2, Z21
+	VADDPS       Z21, Z1, Z1
+	VMOVDQU16.Z  128(R11)(R12*4), K2, Z21
+	VADDPS       Z21, Z2, Z2
+	JMP          res0added_BF16_7x3
+
+res0low_BF16_7x3:
+	VPSLLD $0x10, (R11)(R12*4), Z21
+	VADDPS Z21, Z0, Z0
+	VPSLLD $0x10, 64(R11)(R12*4), Z21
+	VADDPS Z21, Z1, Z1
+	VPSLLD $0x10, 128(R11)(R12*4), Z21
+	VADDPS Z21, Z2, Z2
+	JMP    res0added_BF16_7x3
+
+res0f32_BF16_7x3:
+	VADDPS (R11)(R12*4), Z0, Z0
+	VADDPS 64(R11)(R12*4), Z1, Z1
+	VADDPS 128(R11)(R12*4), Z2, Z2
+
+res0added_BF16_7x3:
+	MOVLQSX     308(R15), R12
+	CMPL        436(R15), $0x01
+	JL          res1f32_BF16_7x3
+	JE          res1low_BF16_7x3
+	VMOVDQU16.Z (R11)(R12*4), K2, Z21
+	VADDPS      Z21, Z3, Z3
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z21
+	VADDPS      Z21, Z4, Z4
+	VMOVDQU16.Z 128(R11)(R12*4), K2, Z21
+	VADDPS      Z21, Z5, Z5
+	JMP         res1added_BF16_7x3
+
+res1low_BF16_7x3:
+	VPSLLD $0x10, (R11)(R12*4), Z21
+	VADDPS Z21, Z3, Z3
+	VPSLLD $0x10, 64(R11)(R12*4), Z21
+	VADDPS Z21, Z4, Z4
+	VPSLLD $0x10, 128(R11)(R12*4), Z21
+	VADDPS Z21, Z5, Z5
+	JMP    res1added_BF16_7x3
+
+res1f32_BF16_7x3:
+	VADDPS (R11)(R12*4), Z3, Z3
+	VADDPS 64(R11)(R12*4), Z4, Z4
+	VADDPS 128(R11)(R12*4), Z5, Z5
+
+res1added_BF16_7x3:
+	MOVLQSX     312(R15), R12
+	CMPL        440(R15), $0x01
+	JL          res2f32_BF16_7x3
+	JE          res2low_BF16_7x3
+	VMOVDQU16.Z (R11)(R12*4), K2, Z21
+	VADDPS      Z21, Z6, Z6
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z21
+	VADDPS      Z21, Z7, Z7
+	VMOVDQU16.Z 128(R11)(R12*4), K2, Z21
+	VADDPS      Z21, Z8, Z8
+	JMP         res2added_BF16_7x3
+
+res2low_BF16_7x3:
+	VPSLLD $0x10, (R11)(R12*4), Z21
+	VADDPS Z21, Z6, Z6
+	VPSLLD $0x10, 64(R11)(R12*4), Z21
+	VADDPS Z21, Z7, Z7
+	VPSLLD $0x10, 128(R11)(R12*4), Z21
+	VADDPS Z21, Z8, Z8
+	JMP    res2added_BF16_7x3
+
+res2f32_BF16_7x3:
+	VADDPS (R11)(R12*4), Z6, Z6
+	VADDPS 64(R11)(R12*4), Z7, Z7
+	VADDPS 128(R11)(R12*4), Z8, Z8
+
+res2added_BF16_7x3:
+	MOVLQSX     316(R15), R12
+	CMPL        444(R15), $0x01
+	JL          res3f32_BF16_7x3
+	JE          res3low_BF16_7x3
+	VMOVDQU16.Z (R11)(R12*4), K2, Z21
+	VADDPS      Z21, Z9, Z9
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z21
+	VADDPS      Z21, Z10, Z10
+	VMOVDQU16.Z 128(R11)(R12*4), K2, Z21
+	VADDPS      Z21, Z11, Z11
+	JMP         res3added_BF16_7x3
+
+res3low_BF16_7x3:
+	VPSLLD $0x10, (R11)(R12*4), Z21
+	VADDPS Z21, Z9, Z9
+	VPSLLD $0x10, 64(R11)(R12*4), Z21
+	VADDPS Z21, Z10, Z10
+	VPSLLD $0x10, 128(R11)(R12*4), Z21
+	VADDPS Z21, Z11, Z11
+	JMP    res3added_BF16_7x3
+
+res3f32_BF16_7x3:
+	VADDPS (R11)(R12*4), Z9, Z9
+	VADDPS 64(R11)(R12*4), Z10, Z10
+	VADDPS 128(R11)(R12*4), Z11, Z11
+
+res3added_BF16_7x3:
+	MOVLQSX     320(R15), R12
+	CMPL        448(R15), $0x01
+	JL          res4f32_BF16_7x3
+	JE          res4low_BF16_7x3
+	VMOVDQU16.Z (R11)(R12*4), K2, Z21
+	VADDPS      Z21, Z12, Z12
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z21
+	VADDPS      Z21, Z13, Z13
+	VMOVDQU16.Z 128(R11)(R12*4), K2, Z21
+	VADDPS      Z21, Z14, Z14
+	JMP         res4added_BF16_7x3
+
+res4low_BF16_7x3:
+	VPSLLD $0x10, (R11)(R12*4), Z21
+	VADDPS Z21, Z12, Z12
+	VPSLLD $0x10, 64(R11)(R12*4), Z21
+	VADDPS Z21, Z13, Z13
+	VPSLLD $0x10, 128(R11)(R12*4), Z21
+	VADDPS Z21, Z14, Z14
+	JMP    res4added_BF16_7x3
+
+res4f32_BF16_7x3:
+	VADDPS (R11)(R12*4), Z12, Z12
+	VADDPS 64(R11)(R12*4), Z13, Z13
+	VADDPS 128(R11)(R12*4), Z14, Z14
+
+res4added_BF16_7x3:
+	MOVLQSX     324(R15), R12
+	CMPL        452(R15), $0x01
+	JL          res5f32_BF16_7x3
+	JE          res5low_BF16_7x3
+	VMOVDQU16.Z (R11)(R12*4), K2, Z21
+	VADDPS      Z21, Z15, Z15
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z21
+	VADDPS      Z21, Z16, Z16
+	VMOVDQU16.Z 128(R11)(R12*4), K2, Z21
+	VADDPS      Z21, Z17, Z17
+	JMP         res5added_BF16_7x3
+
+res5low_BF16_7x3:
+	VPSLLD $0x10, (R11)(R12*4), Z21
+	VADDPS Z21, Z15, Z15
+	VPSLLD $0x10, 64(R11)(R12*4), Z21
+	VADDPS Z21, Z16, Z16
+	VPSLLD $0x10, 128(R11)(R12*4), Z21
+	VADDPS Z21, Z17, Z17
+	JMP    res5added_BF16_7x3
+
+res5f32_BF16_7x3:
+	VADDPS (R11)(R12*4), Z15, Z15
+	VADDPS 64(R11)(R12*4), Z16, Z16
+	VADDPS 128(R11)(R12*4), Z17, Z17
+
+res5added_BF16_7x3:
+	MOVLQSX     328(R15), R12
+	CMPL        456(R15), $0x01
+	JL          res6f32_BF16_7x3
+	JE          res6low_BF16_7x3
+	VMOVDQU16.Z (R11)(R12*4), K2, Z21
+	VADDPS      Z21, Z18, Z18
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z21
+	VADDPS      Z21, Z19, Z19
+	VMOVDQU16.Z 128(R11)(R12*4), K2, Z21
+	VADDPS      Z21, Z20, Z20
+	JMP         res6added_BF16_7x3
+
+res6low_BF16_7x3:
+	VPSLLD $0x10, (R11)(R12*4), Z21
+	VADDPS Z21, Z18, Z18
+	VPSLLD $0x10, 64(R11)(R12*4), Z21
+	VADDPS Z21, Z19, Z19
+	VPSLLD $0x10, 128(R11)(R12*4), Z21
+	VADDPS Z21, Z20, Z20
+	JMP    res6added_BF16_7x3
+
+res6f32_BF16_7x3:
+	VADDPS (R11)(R12*4), Z18, Z18
+	VADDPS 64(R11)(R12*4), Z19, Z19
+	VADDPS 128(R11)(R12*4), Z20, Z20
+
+res6added_BF16_7x3:
+noresidual_BF16_7x3:
+	MOVQ   200(R15), AX
+	TESTQ  AX, AX
+	JZ     norelu_BF16_7x3
+	VPXORD Z21, Z21, Z21
+	VMAXPS Z0, Z21, Z0
+	VMAXPS Z1, Z21, Z1
+	VMAXPS Z2, Z21, Z2
+	VMAXPS Z3, Z21, Z3
+	VMAXPS Z4, Z21, Z4
+	VMAXPS Z5, Z21, Z5
+	VMAXPS Z6, Z21, Z6
+	VMAXPS Z7, Z21, Z7
+	VMAXPS Z8, Z21, Z8
+	VMAXPS Z9, Z21, Z9
+	VMAXPS Z10, Z21, Z10
+	VMAXPS Z11, Z21, Z11
+	VMAXPS Z12, Z21, Z12
+	VMAXPS Z13, Z21, Z13
+	VMAXPS Z14, Z21, Z14
+	VMAXPS Z15, Z21, Z15
+	VMAXPS Z16, Z21, Z16
+	VMAXPS Z17, Z21, Z17
+	VMAXPS Z18, Z21, Z18
+	VMAXPS Z19, Z21, Z19
+	VMAXPS Z20, Z21, Z20
+
+norelu_BF16_7x3:
+	MOVQ      120(R15), R10
+	MOVLQSX   4(R13), R12
+	LEAQ      (R10)(R12*4), R10
+	MOVLQSX   12(R13), BP
+	MOVQ      $0x00000001, CX
+	SHLXQ     BP, CX, CX
+	DECQ      CX
+	KMOVW     CX, K1
+	VMOVDQU32 interleave<>+0(SB), Z22
+	ADDQ      BP, BP
+	MOVQ      $0x00000001, BX
+	SHLXQ     BP, BX, BX
+	DECQ      BX
+	MOVL      $0x55555555, DX
+	ANDL      DX, BX
+	MOVLQSX   272(R15), R12
+	MOVL      400(R15), AX
+	SUBL      $0x01, AX
+	JL        row0f32_BF16_7x3
+	CMPL      AX, $0x02
+	JE        row0pair_BF16_7x3
+	SHLXL     AX, BX, CX
+	KMOVD     CX, K3
+	SHLXL     AX, DX, CX
+	KMOVD     CX, K2
+
+	// VCVTNE2PS2BF16 Z0, Z0, Z21
+	LONG      $0x487fe262
+	WORD      $0xe872
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU16 Z21, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z1, Z1, Z21
+	LONG      $0x4877e262
+	WORD      $0xe972
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU16 Z21, K2, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z2, Z2, Z21
+	LONG      $0x486fe262
+	WORD      $0xea72
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU16 Z21, K3, 128(R10)(R12*4)
+	JMP       row1_BF16_7x3
+
+row0pair_BF16_7x3:
+	// VCVTNE2PS2BF16 Z0, Z3, Z21
+	LONG      $0x4867e262
+	WORD      $0xe872
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU32 Z21, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z1, Z4, Z21
+	LONG      $0x485fe262
+	WORD      $0xe972
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU32 Z21, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z2, Z5, Z21
+	LONG      $0x4857e262
+	WORD      $0xea72
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU32 Z21, K1, 128(R10)(R12*4)
+	JMP       row2_BF16_7x3
+
+row0f32_BF16_7x3:
+	VMOVUPS Z0, (R10)(R12*4)
+	VMOVUPS Z1, 64(R10)(R12*4)
+	VMOVUPS Z2, K1, 128(R10)(R12*4)
+
+row1_BF16_7x3:
+	MOVLQSX 276(R15), R12
+	MOVL    404(R15), AX
+	SUBL    $0x01, AX
+	JL      row1f32_BF16_7x3
+	CMPL    AX, $0x02
+	JE      row1pair_BF16_7x3
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z3, Z3, Z21
+	LONG      $0x4867e262
+	WORD      $0xeb72
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU16 Z21, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z4, Z4, Z21
+	LONG      $0x485fe262
+	WORD      $0xec72
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU16 Z21, K2, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z5, Z5, Z21
+	LONG      $0x4857e262
+	WORD      $0xed72
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU16 Z21, K3, 128(R10)(R12*4)
+	JMP       row2_BF16_7x3
+
+row1pair_BF16_7x3:
+	// VCVTNE2PS2BF16 Z3, Z6, Z21
+	LONG      $0x484fe262
+	WORD      $0xeb72
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU32 Z21, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z4, Z7, Z21
+	LONG      $0x4847e262
+	WORD      $0xec72
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU32 Z21, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z5, Z8, Z21
+	LONG      $0x483fe262
+	WORD      $0xed72
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU32 Z21, K1, 128(R10)(R12*4)
+	JMP       row3_BF16_7x3
+
+row1f32_BF16_7x3:
+	VMOVUPS Z3, (R10)(R12*4)
+	VMOVUPS Z4, 64(R10)(R12*4)
+	VMOVUPS Z5, K1, 128(R10)(R12*4)
+
+row2_BF16_7x3:
+	MOVLQSX 280(R15), R12
+	MOVL    408(R15), AX
+	SUBL    $0x01, AX
+	JL      row2f32_BF16_7x3
+	CMPL    AX, $0x02
+	JE      row2pair_BF16_7x3
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z6, Z6, Z21
+	LONG      $0x484fe262
+	WORD      $0xee72
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU16 Z21, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z7, Z7, Z21
+	LONG      $0x4847e262
+	WORD      $0xef72
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU16 Z21, K2, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z8, Z8, Z21
+	LONG      $0x483fc262
+	WORD      $0xe872
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU16 Z21, K3, 128(R10)(R12*4)
+	JMP       row3_BF16_7x3
+
+row2pair_BF16_7x3:
+	// VCVTNE2PS2BF16 Z6, Z9, Z21
+	LONG      $0x4837e262
+	WORD      $0xee72
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU32 Z21, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z7, Z10, Z21
+	LONG      $0x482fe262
+	WORD      $0xef72
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU32 Z21, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z8, Z11, Z21
+	LONG      $0x4827c262
+	WORD      $0xe872
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU32 Z21, K1, 128(R10)(R12*4)
+	JMP       row4_BF16_7x3
+
+row2f32_BF16_7x3:
+	VMOVUPS Z6, (R10)(R12*4)
+	VMOVUPS Z7, 64(R10)(R12*4)
+	VMOVUPS Z8, K1, 128(R10)(R12*4)
+
+row3_BF16_7x3:
+	MOVLQSX 284(R15), R12
+	MOVL    412(R15), AX
+	SUBL    $0x01, AX
+	JL      row3f32_BF16_7x3
+	CMPL    AX, $0x02
+	JE      row3pair_BF16_7x3
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z9, Z9, Z21
+	LONG      $0x4837c262
+	WORD      $0xe972
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU16 Z21, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z10, Z10, Z21
+	LONG      $0x482fc262
+	WORD      $0xea72
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU16 Z21, K2, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z11, Z11, Z21
+	LONG      $0x4827c262
+	WORD      $0xeb72
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU16 Z21, K3, 128(R10)(R12*4)
+	JMP       row4_BF16_7x3
+
+row3pair_BF16_7x3:
+	// VCVTNE2PS2BF16 Z9, Z12, Z21
+	LONG      $0x481fc262
+	WORD      $0xe972
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU32 Z21, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z10, Z13, Z21
+	LONG      $0x4817c262
+	WORD      $0xea72
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU32 Z21, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z11, Z14, Z21
+	LONG      $0x480fc262
+	WORD      $0xeb72
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU32 Z21, K1, 128(R10)(R12*4)
+	JMP       row5_BF16_7x3
+
+row3f32_BF16_7x3:
+	VMOVUPS Z9, (R10)(R12*4)
+	VMOVUPS Z10, 64(R10)(R12*4)
+	VMOVUPS Z11, K1, 128(R10)(R12*4)
+
+row4_BF16_7x3:
+	MOVLQSX 288(R15), R12
+	MOVL    416(R15), AX
+	SUBL    $0x01, AX
+	JL      row4f32_BF16_7x3
+	CMPL    AX, $0x02
+	JE      row4pair_BF16_7x3
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z12, Z12, Z21
+	LONG      $0x481fc262
+	WORD      $0xec72
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU16 Z21, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z13, Z13, Z21
+	LONG      $0x4817c262
+	WORD      $0xed72
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU16 Z21, K2, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z14, Z14, Z21
+	LONG      $0x480fc262
+	WORD      $0xee72
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU16 Z21, K3, 128(R10)(R12*4)
+	JMP       row5_BF16_7x3
+
+row4pair_BF16_7x3:
+	// VCVTNE2PS2BF16 Z12, Z15, Z21
+	LONG      $0x4807c262
+	WORD      $0xec72
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU32 Z21, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z13, Z16, Z21
+	LONG      $0x407fc262
+	WORD      $0xed72
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU32 Z21, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z14, Z17, Z21
+	LONG      $0x4077c262
+	WORD      $0xee72
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU32 Z21, K1, 128(R10)(R12*4)
+	JMP       row6_BF16_7x3
+
+row4f32_BF16_7x3:
+	VMOVUPS Z12, (R10)(R12*4)
+	VMOVUPS Z13, 64(R10)(R12*4)
+	VMOVUPS Z14, K1, 128(R10)(R12*4)
+
+row5_BF16_7x3:
+	MOVLQSX 292(R15), R12
+	MOVL    420(R15), AX
+	SUBL    $0x01, AX
+	JL      row5f32_BF16_7x3
+	CMPL    AX, $0x02
+	JE      row5pair_BF16_7x3
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z15, Z15, Z21
+	LONG      $0x4807c262
+	WORD      $0xef72
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU16 Z21, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z16, Z16, Z21
+	LONG      $0x407fa262
+	WORD      $0xe872
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU16 Z21, K2, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z17, Z17, Z21
+	LONG      $0x4077a262
+	WORD      $0xe972
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU16 Z21, K3, 128(R10)(R12*4)
+	JMP       row6_BF16_7x3
+
+row5pair_BF16_7x3:
+	// VCVTNE2PS2BF16 Z15, Z18, Z21
+	LONG      $0x406fc262
+	WORD      $0xef72
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU32 Z21, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z16, Z19, Z21
+	LONG      $0x4067a262
+	WORD      $0xe872
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU32 Z21, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z17, Z20, Z21
+	LONG      $0x405fa262
+	WORD      $0xe972
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU32 Z21, K1, 128(R10)(R12*4)
+	JMP       row7_BF16_7x3
+
+row5f32_BF16_7x3:
+	VMOVUPS Z15, (R10)(R12*4)
+	VMOVUPS Z16, 64(R10)(R12*4)
+	VMOVUPS Z17, K1, 128(R10)(R12*4)
+
+row6_BF16_7x3:
+	MOVLQSX 296(R15), R12
+	MOVL    424(R15), AX
+	SUBL    $0x01, AX
+	JL      row6f32_BF16_7x3
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z18, Z18, Z21
+	LONG      $0x406fa262
+	WORD      $0xea72
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU16 Z21, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z19, Z19, Z21
+	LONG      $0x4067a262
+	WORD      $0xeb72
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU16 Z21, K2, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z20, Z20, Z21
+	LONG      $0x405fa262
+	WORD      $0xec72
+	VPERMW    Z21, Z22, Z21
+	VMOVDQU16 Z21, K3, 128(R10)(R12*4)
+	JMP       row7_BF16_7x3
+
+row6f32_BF16_7x3:
+	VMOVUPS Z18, (R10)(R12*4)
+	VMOVUPS Z19, 64(R10)(R12*4)
+	VMOVUPS Z20, K1, 128(R10)(R12*4)
+
+row7_BF16_7x3:
+	ADDQ $0x10, (SP)
+	DECQ 8(SP)
+	JNZ  span_BF16_7x3
+
+end_BF16_7x3:
+	VZEROUPPER
+	RET
+
+// func tile8x1BF16(t *CellTile)
+// Requires: AVX, AVX512BW, AVX512F, AVX512_BF16, BMI2
+TEXT ·tile8x1BF16(SB), NOSPLIT, $16-8
+	MOVQ  t+0(FP), R15
+	MOVQ  192(R15), R14
+	MOVQ  168(R15), R13
+	MOVQ  R13, (SP)
+	MOVQ  176(R15), R13
+	MOVQ  R13, 8(SP)
+	TESTQ R13, R13
+	JZ    end_BF16_8x1
+
+span_BF16_8x1:
+	MOVQ    (SP), R13
+	MOVLQSX (R13), R13
+	MOVQ    24(R15), R10
+	LEAQ    (R10)(R13*4), R10
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	MOVQ    56(R15), R12
+	TESTQ   R12, R12
+	JZ      kdone_BF16_8x1
+	MOVQ    48(R15), R11
+	MOVQ    (R15), BP
+	MOVLQSX 208(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 212(R15), BX
+	LEAQ    (BP)(BX*4), BX
+	MOVLQSX 216(R15), CX
+	LEAQ    (BP)(CX*4), CX
+	MOVLQSX 220(R15), DX
+	LEAQ    (BP)(DX*4), DX
+	MOVLQSX 224(R15), SI
+	LEAQ    (BP)(SI*4), SI
+	MOVLQSX 228(R15), DI
+	LEAQ    (BP)(DI*4), DI
+	MOVLQSX 232(R15), R8
+	LEAQ    (BP)(R8*4), R8
+	MOVLQSX 236(R15), R9
+	LEAQ    (BP)(R9*4), R9
+
+k_BF16_8x1:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z8
+	VBROADCASTSS (AX)(BP*4), Z9
+
+	// VDPBF16PS Z8, Z9, Z0
+	LONG         $0x4836d262
+	WORD         $0xc052
+	VBROADCASTSS (BX)(BP*4), Z10
+
+	// VDPBF16PS Z8, Z10, Z1
+	LONG         $0x482ed262
+	WORD         $0xc852
+	VBROADCASTSS (CX)(BP*4), Z11
+
+	// VDPBF16PS Z8, Z11, Z2
+	LONG         $0x4826d262
+	WORD         $0xd052
+	VBROADCASTSS (DX)(BP*4), Z12
+
+	// VDPBF16PS Z8, Z12, Z3
+	LONG         $0x481ed262
+	WORD         $0xd852
+	VBROADCASTSS (SI)(BP*4), Z13
+
+	// VDPBF16PS Z8, Z13, Z4
+	LONG         $0x4816d262
+	WORD         $0xe052
+	VBROADCASTSS (DI)(BP*4), Z14
+
+	// VDPBF16PS Z8, Z14, Z5
+	LONG         $0x480ed262
+	WORD         $0xe852
+	VBROADCASTSS (R8)(BP*4), Z15
+
+	// VDPBF16PS Z8, Z15, Z6
+	LONG         $0x4806d262
+	WORD         $0xf052
+	VBROADCASTSS (R9)(BP*4), Z16
+
+	// VDPBF16PS Z8, Z16, Z7
+	LONG $0x407ed262
+	WORD $0xf852
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k_BF16_8x1
+
+kdone_BF16_8x1:
+	MOVQ    104(R15), R12
+	TESTQ   R12, R12
+	JZ      k2done_BF16_8x1
+	MOVQ    96(R15), R11
+	MOVQ    72(R15), BP
+	MOVLQSX 240(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 244(R15), BX
+	LEAQ    (BP)(BX*4), BX
+	MOVLQSX 248(R15), CX
+	LEAQ    (BP)(CX*4), CX
+	MOVLQSX 252(R15), DX
+	LEAQ    (BP)(DX*4), DX
+	MOVLQSX 256(R15), SI
+	LEAQ    (BP)(SI*4), SI
+	MOVLQSX 260(R15), DI
+	LEAQ    (BP)(DI*4), DI
+	MOVLQSX 264(R15), R8
+	LEAQ    (BP)(R8*4), R8
+	MOVLQSX 268(R15), R9
+	LEAQ    (BP)(R9*4), R9
+
+k2_BF16_8x1:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z8
+	VBROADCASTSS (AX)(BP*4), Z9
+
+	// VDPBF16PS Z8, Z9, Z0
+	LONG         $0x4836d262
+	WORD         $0xc052
+	VBROADCASTSS (BX)(BP*4), Z10
+
+	// VDPBF16PS Z8, Z10, Z1
+	LONG         $0x482ed262
+	WORD         $0xc852
+	VBROADCASTSS (CX)(BP*4), Z11
+
+	// VDPBF16PS Z8, Z11, Z2
+	LONG         $0x4826d262
+	WORD         $0xd052
+	VBROADCASTSS (DX)(BP*4), Z12
+
+	// VDPBF16PS Z8, Z12, Z3
+	LONG         $0x481ed262
+	WORD         $0xd852
+	VBROADCASTSS (SI)(BP*4), Z13
+
+	// VDPBF16PS Z8, Z13, Z4
+	LONG         $0x4816d262
+	WORD         $0xe052
+	VBROADCASTSS (DI)(BP*4), Z14
+
+	// VDPBF16PS Z8, Z14, Z5
+	LONG         $0x480ed262
+	WORD         $0xe852
+	VBROADCASTSS (R8)(BP*4), Z15
+
+	// VDPBF16PS Z8, Z15, Z6
+	LONG         $0x4806d262
+	WORD         $0xf052
+	VBROADCASTSS (R9)(BP*4), Z16
+
+	// VDPBF16PS Z8, Z16, Z7
+	LONG $0x407ed262
+	WORD $0xf852
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k2_BF16_8x1
+
+k2done_BF16_8x1:
+	MOVQ         (SP), R13
+	VBROADCASTSS 336(R15), Z9
+	VBROADCASTSS 368(R15), Z8
+	VFMADD213PS  Z8, Z9, Z0
+	VBROADCASTSS 340(R15), Z9
+	VBROADCASTSS 372(R15), Z8
+	VFMADD213PS  Z8, Z9, Z1
+	VBROADCASTSS 344(R15), Z9
+	VBROADCASTSS 376(R15), Z8
+	VFMADD213PS  Z8, Z9, Z2
+	VBROADCASTSS 348(R15), Z9
+	VBROADCASTSS 380(R15), Z8
+	VFMADD213PS  Z8, Z9, Z3
+	VBROADCASTSS 352(R15), Z9
+	VBROADCASTSS 384(R15), Z8
+	VFMADD213PS  Z8, Z9, Z4
+	VBROADCASTSS 356(R15), Z9
+	VBROADCASTSS 388(R15), Z8
+	VFMADD213PS  Z8, Z9, Z5
+	VBROADCASTSS 360(R15), Z9
+	VBROADCASTSS 392(R15), Z8
+	VFMADD213PS  Z8, Z9, Z6
+	VBROADCASTSS 364(R15), Z9
+	VBROADCASTSS 396(R15), Z8
+	VFMADD213PS  Z8, Z9, Z7
+	MOVQ         152(R15), R12
+	TESTQ        R12, R12
+	JZ           noresidual_BF16_8x1
+	MOVQ         144(R15), R11
+	MOVLQSX      8(R13), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVL         $0xaaaaaaaa, AX
+	KMOVD        AX, K2
+	MOVLQSX      304(R15), R12
+	CMPL         432(R15), $0x01
+	JL           res0f32_BF16_8x1
+	JE           res0low_BF16_8x1
+	VMOVDQU16.Z  (R11)(R12*4), K2, Z8
+	VADDPS       Z8, Z0, Z0
+	JMP          res0added_BF16_8x1
+
+res0low_BF16_8x1:
+	VPSLLD $0x10, (R11)(R12*4), Z8
+	VADDPS Z8, Z0, Z0
+	JMP    res0added_BF16_8x1
+
+res0f32_BF16_8x1:
+	VADDPS (R11)(R12*4), Z0, Z0
+
+res0added_BF16_8x1:
+	MOVLQSX     308(R15), R12
+	CMPL        436(R15), $0x01
+	JL          res1f32_BF16_8x1
+	JE          res1low_BF16_8x1
+	VMOVDQU16.Z (R11)(R12*4), K2, Z8
+	VADDPS      Z8, Z1, Z1
+	JMP         res1added_BF16_8x1
+
+res1low_BF16_8x1:
+	VPSLLD $0x10, (R11)(R12*4), Z8
+	VADDPS Z8, Z1, Z1
+	JMP    res1added_BF16_8x1
+
+res1f32_BF16_8x1:
+	VADDPS (R11)(R12*4), Z1, Z1
+
+res1added_BF16_8x1:
+	MOVLQSX     312(R15), R12
+	CMPL        440(R15), $0x01
+	JL          res2f32_BF16_8x1
+	JE          res2low_BF16_8x1
+	VMOVDQU16.Z (R11)(R12*4), K2, Z8
+	VADDPS      Z8, Z2, Z2
+	JMP         res2added_BF16_8x1
+
+res2low_BF16_8x1:
+	VPSLLD $0x10, (R11)(R12*4), Z8
+	VADDPS Z8, Z2, Z2
+	JMP    res2added_BF16_8x1
+
+res2f32_BF16_8x1:
+	VADDPS (R11)(R12*4), Z2, Z2
+
+res2added_BF16_8x1:
+	MOVLQSX     316(R15), R12
+	CMPL        444(R15), $0x01
+	JL          res3f32_BF16_8x1
+	JE          res3low_BF16_8x1
+	VMOVDQU16.Z (R11)(R12*4), K2, Z8
+	VADDPS      Z8, Z3, Z3
+	JMP         res3added_BF16_8x1
+
+res3low_BF16_8x1:
+	VPSLLD $0x10, (R11)(R12*4), Z8
+	VADDPS Z8, Z3, Z3
+	JMP    res3added_BF16_8x1
+
+res3f32_BF16_8x1:
+	VADDPS (R11)(R12*4), Z3, Z3
+
+res3added_BF16_8x1:
+	MOVLQSX     320(R15), R12
+	CMPL        448(R15), $0x01
+	JL          res4f32_BF16_8x1
+	JE          res4low_BF16_8x1
+	VMOVDQU16.Z (R11)(R12*4), K2, Z8
+	VADDPS      Z8, Z4, Z4
+	JMP         res4added_BF16_8x1
+
+res4low_BF16_8x1:
+	VPSLLD $0x10, (R11)(R12*4), Z8
+	VADDPS Z8, Z4, Z4
+	JMP    res4added_BF16_8x1
+
+res4f32_BF16_8x1:
+	VADDPS (R11)(R12*4), Z4, Z4
+
+res4added_BF16_8x1:
+	MOVLQSX     324(R15), R12
+	CMPL        452(R15), $0x01
+	JL          res5f32_BF16_8x1
+	JE          res5low_BF16_8x1
+	VMOVDQU16.Z (R11)(R12*4), K2, Z8
+	VADDPS      Z8, Z5, Z5
+	JMP         res5added_BF16_8x1
+
+res5low_BF16_8x1:
+	VPSLLD $0x10, (R11)(R12*4), Z8
+	VADDPS Z8, Z5, Z5
+	JMP    res5added_BF16_8x1
+
+res5f32_BF16_8x1:
+	VADDPS (R11)(R12*4), Z5, Z5
+
+res5added_BF16_8x1:
+	MOVLQSX     328(R15), R12
+	CMPL        456(R15), $0x01
+	JL          res6f32_BF16_8x1
+	JE          res6low_BF16_8x1
+	VMOVDQU16.Z (R11)(R12*4), K2, Z8
+	VADDPS      Z8, Z6, Z6
+	JMP         res6added_BF16_8x1
+
+res6low_BF16_8x1:
+	VPSLLD $0x10, (R11)(R12*4), Z8
+	VADDPS Z8, Z6, Z6
+	JMP    res6added_BF16_8x1
+
+res6f32_BF16_8x1:
+	VADDPS (R11)(R12*4), Z6, Z6
+
+res6added_BF16_8x1:
+	MOVLQSX     332(R15), R12
+	CMPL        460(R15), $0x01
+	JL          res7f32_BF16_8x1
+	JE          res7low_BF16_8x1
+	VMOVDQU16.Z (R11)(R12*4), K2, Z8
+	VADDPS      Z8, Z7, Z7
+	JMP         res7added_BF16_8x1
+
+res7low_BF16_8x1:
+	VPSLLD $0x10, (R11)(R12*4), Z8
+	VADDPS Z8, Z7, Z7
+	JMP    res7added_BF16_8x1
+
+res7f32_BF16_8x1:
+	VADDPS (R11)(R12*4), Z7, Z7
+
+res7added_BF16_8x1:
+noresidual_BF16_8x1:
+	MOVQ   200(R15), AX
+	TESTQ  AX, AX
+	JZ     norelu_BF16_8x1
+	VPXORD Z8, Z8, Z8
+	VMAXPS Z0, Z8, Z0
+	VMAXPS Z1, Z8, Z1
+	VMAXPS Z2, Z8, Z2
+	VMAXPS Z3, Z8, Z3
+	VMAXPS Z4, Z8, Z4
+	VMAXPS Z5, Z8, Z5
+	VMAXPS Z6, Z8, Z6
+	VMAXPS Z7, Z8, Z7
+
+norelu_BF16_8x1:
+	MOVQ      120(R15), R10
+	MOVLQSX   4(R13), R12
+	LEAQ      (R10)(R12*4), R10
+	MOVLQSX   12(R13), BP
+	MOVQ      $0x00000001, CX
+	SHLXQ     BP, CX, CX
+	DECQ      CX
+	KMOVW     CX, K1
+	VMOVDQU32 interleave<>+0(SB), Z9
+	ADDQ      BP, BP
+	MOVQ      $0x00000001, BX
+	SHLXQ     BP, BX, BX
+	DECQ      BX
+	MOVL      $0x55555555, DX
+	ANDL      DX, BX
+	MOVLQSX   272(R15), R12
+	MOVL      400(R15), AX
+	SUBL      $0x01, AX
+	JL        row0f32_BF16_8x1
+	CMPL      AX, $0x02
+	JE        row0pair_BF16_8x1
+	SHLXL     AX, BX, CX
+	KMOVD     CX, K3
+
+	// VCVTNE2PS2BF16 Z0, Z0, Z8
+	LONG      $0x487f7262
+	WORD      $0xc072
+	VPERMW    Z8, Z9, Z8
+	VMOVDQU16 Z8, K3, (R10)(R12*4)
+	JMP       row1_BF16_8x1
+
+row0pair_BF16_8x1:
+	// VCVTNE2PS2BF16 Z0, Z1, Z8
+	LONG      $0x48777262
+	WORD      $0xc072
+	VPERMW    Z8, Z9, Z8
+	VMOVDQU32 Z8, K1, (R10)(R12*4)
+	JMP       row2_BF16_8x1
+
+row0f32_BF16_8x1:
+	VMOVUPS Z0, K1, (R10)(R12*4)
+
+row1_BF16_8x1:
+	MOVLQSX 276(R15), R12
+	MOVL    404(R15), AX
+	SUBL    $0x01, AX
+	JL      row1f32_BF16_8x1
+	CMPL    AX, $0x02
+	JE      row1pair_BF16_8x1
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+
+	// VCVTNE2PS2BF16 Z1, Z1, Z8
+	LONG      $0x48777262
+	WORD      $0xc172
+	VPERMW    Z8, Z9, Z8
+	VMOVDQU16 Z8, K3, (R10)(R12*4)
+	JMP       row2_BF16_8x1
+
+row1pair_BF16_8x1:
+	// VCVTNE2PS2BF16 Z1, Z2, Z8
+	LONG      $0x486f7262
+	WORD      $0xc172
+	VPERMW    Z8, Z9, Z8
+	VMOVDQU32 Z8, K1, (R10)(R12*4)
+	JMP       row3_BF16_8x1
+
+row1f32_BF16_8x1:
+	VMOVUPS Z1, K1, (R10)(R12*4)
+
+row2_BF16_8x1:
+	MOVLQSX 280(R15), R12
+	MOVL    408(R15), AX
+	SUBL    $0x01, AX
+	JL      row2f32_BF16_8x1
+	CMPL    AX, $0x02
+	JE      row2pair_BF16_8x1
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+
+	// VCVTNE2PS2BF16 Z2, Z2, Z8
+	LONG      $0x486f7262
+	WORD      $0xc272
+	VPERMW    Z8, Z9, Z8
+	VMOVDQU16 Z8, K3, (R10)(R12*4)
+	JMP       row3_BF16_8x1
+
+row2pair_BF16_8x1:
+	// VCVTNE2PS2BF16 Z2, Z3, Z8
+	LONG      $0x48677262
+	WORD      $0xc272
+	VPERMW    Z8, Z9, Z8
+	VMOVDQU32 Z8, K1, (R10)(R12*4)
+	JMP       row4_BF16_8x1
+
+row2f32_BF16_8x1:
+	VMOVUPS Z2, K1, (R10)(R12*4)
+
+row3_BF16_8x1:
+	MOVLQSX 284(R15), R12
+	MOVL    412(R15), AX
+	SUBL    $0x01, AX
+	JL      row3f32_BF16_8x1
+	CMPL    AX, $0x02
+	JE      row3pair_BF16_8x1
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+
+	// VCVTNE2PS2BF16 Z3, Z3, Z8
+	LONG      $0x48677262
+	WORD      $0xc372
+	VPERMW    Z8, Z9, Z8
+	VMOVDQU16 Z8, K3, (R10)(R12*4)
+	JMP       row4_BF16_8x1
+
+row3pair_BF16_8x1:
+	// VCVTNE2PS2BF16 Z3, Z4, Z8
+	LONG      $0x485f7262
+	WORD      $0xc372
+	VPERMW    Z8, Z9, Z8
+	VMOVDQU32 Z8, K1, (R10)(R12*4)
+	JMP       row5_BF16_8x1
+
+row3f32_BF16_8x1:
+	VMOVUPS Z3, K1, (R10)(R12*4)
+
+row4_BF16_8x1:
+	MOVLQSX 288(R15), R12
+	MOVL    416(R15), AX
+	SUBL    $0x01, AX
+	JL      row4f32_BF16_8x1
+	CMPL    AX, $0x02
+	JE      row4pair_BF16_8x1
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+
+	// VCVTNE2PS2BF16 Z4, Z4, Z8
+	LONG      $0x485f7262
+	WORD      $0xc472
+	VPERMW    Z8, Z9, Z8
+	VMOVDQU16 Z8, K3, (R10)(R12*4)
+	JMP       row5_BF16_8x1
+
+row4pair_BF16_8x1:
+	// VCVTNE2PS2BF16 Z4, Z5, Z8
+	LONG      $0x48577262
+	WORD      $0xc472
+	VPERMW    Z8, Z9, Z8
+	VMOVDQU32 Z8, K1, (R10)(R12*4)
+	JMP       row6_BF16_8x1
+
+row4f32_BF16_8x1:
+	VMOVUPS Z4, K1, (R10)(R12*4)
+
+row5_BF16_8x1:
+	MOVLQSX 292(R15), R12
+	MOVL    420(R15), AX
+	SUBL    $0x01, AX
+	JL      row5f32_BF16_8x1
+	CMPL    AX, $0x02
+	JE      row5pair_BF16_8x1
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+
+	// VCVTNE2PS2BF16 Z5, Z5, Z8
+	LONG      $0x48577262
+	WORD      $0xc572
+	VPERMW    Z8, Z9, Z8
+	VMOVDQU16 Z8, K3, (R10)(R12*4)
+	JMP       row6_BF16_8x1
+
+row5pair_BF16_8x1:
+	// VCVTNE2PS2BF16 Z5, Z6, Z8
+	LONG      $0x484f7262
+	WORD      $0xc572
+	VPERMW    Z8, Z9, Z8
+	VMOVDQU32 Z8, K1, (R10)(R12*4)
+	JMP       row7_BF16_8x1
+
+row5f32_BF16_8x1:
+	VMOVUPS Z5, K1, (R10)(R12*4)
+
+row6_BF16_8x1:
+	MOVLQSX 296(R15), R12
+	MOVL    424(R15), AX
+	SUBL    $0x01, AX
+	JL      row6f32_BF16_8x1
+	CMPL    AX, $0x02
+	JE      row6pair_BF16_8x1
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+
+	// VCVTNE2PS2BF16 Z6, Z6, Z8
+	LONG      $0x484f7262
+	WORD      $0xc672
+	VPERMW    Z8, Z9, Z8
+	VMOVDQU16 Z8, K3, (R10)(R12*4)
+	JMP       row7_BF16_8x1
+
+row6pair_BF16_8x1:
+	// VCVTNE2PS2BF16 Z6, Z7, Z8
+	LONG      $0x48477262
+	WORD      $0xc672
+	VPERMW    Z8, Z9, Z8
+	VMOVDQU32 Z8, K1, (R10)(R12*4)
+	JMP       row8_BF16_8x1
+
+row6f32_BF16_8x1:
+	VMOVUPS Z6, K1, (R10)(R12*4)
+
+row7_BF16_8x1:
+	MOVLQSX 300(R15), R12
+	MOVL    428(R15), AX
+	SUBL    $0x01, AX
+	JL      row7f32_BF16_8x1
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+
+	// VCVTNE2PS2BF16 Z7, Z7, Z8
+	LONG      $0x48477262
+	WORD      $0xc772
+	VPERMW    Z8, Z9, Z8
+	VMOVDQU16 Z8, K3, (R10)(R12*4)
+	JMP       row8_BF16_8x1
+
+row7f32_BF16_8x1:
+	VMOVUPS Z7, K1, (R10)(R12*4)
+
+row8_BF16_8x1:
+	ADDQ $0x10, (SP)
+	DECQ 8(SP)
+	JNZ  span_BF16_8x1
+
+end_BF16_8x1:
+	VZEROUPPER
+	RET
+
+// func tile8x2BF16(t *CellTile)
+// Requires: AVX, AVX512BW, AVX512F, AVX512_BF16, BMI2
+TEXT ·tile8x2BF16(SB), NOSPLIT, $16-8
+	MOVQ  t+0(FP), R15
+	MOVQ  192(R15), R14
+	MOVQ  168(R15), R13
+	MOVQ  R13, (SP)
+	MOVQ  176(R15), R13
+	MOVQ  R13, 8(SP)
+	TESTQ R13, R13
+	JZ    end_BF16_8x2
+
+span_BF16_8x2:
+	MOVQ    (SP), R13
+	MOVLQSX (R13), R13
+	MOVQ    24(R15), R10
+	LEAQ    (R10)(R13*4), R10
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	MOVQ    56(R15), R12
+	TESTQ   R12, R12
+	JZ      kdone_BF16_8x2
+	MOVQ    48(R15), R11
+	MOVQ    (R15), BP
+	MOVLQSX 208(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 212(R15), BX
+	LEAQ    (BP)(BX*4), BX
+	MOVLQSX 216(R15), CX
+	LEAQ    (BP)(CX*4), CX
+	MOVLQSX 220(R15), DX
+	LEAQ    (BP)(DX*4), DX
+	MOVLQSX 224(R15), SI
+	LEAQ    (BP)(SI*4), SI
+	MOVLQSX 228(R15), DI
+	LEAQ    (BP)(DI*4), DI
+	MOVLQSX 232(R15), R8
+	LEAQ    (BP)(R8*4), R8
+	MOVLQSX 236(R15), R9
+	LEAQ    (BP)(R9*4), R9
+
+k_BF16_8x2:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z16
+	VMOVUPS      (R13)(R14*4), Z17
+	VBROADCASTSS (AX)(BP*4), Z18
+
+	// VDPBF16PS Z16, Z18, Z0; VDPBF16PS Z17, Z18, Z1
+	LONG         $0x406eb262
+	WORD         $0xc052
+	LONG         $0x406eb262
+	WORD         $0xc952
+	VBROADCASTSS (BX)(BP*4), Z19
+
+	// VDPBF16PS Z16, Z19, Z2; VDPBF16PS Z17, Z19, Z3
+	LONG         $0x4066b262
+	WORD         $0xd052
+	LONG         $0x4066b262
+	WORD         $0xd952
+	VBROADCASTSS (CX)(BP*4), Z20
+
+	// VDPBF16PS Z16, Z20, Z4; VDPBF16PS Z17, Z20, Z5
+	LONG         $0x405eb262
+	WORD         $0xe052
+	LONG         $0x405eb262
+	WORD         $0xe952
+	VBROADCASTSS (DX)(BP*4), Z21
+
+	// VDPBF16PS Z16, Z21, Z6; VDPBF16PS Z17, Z21, Z7
+	LONG         $0x4056b262
+	WORD         $0xf052
+	LONG         $0x4056b262
+	WORD         $0xf952
+	VBROADCASTSS (SI)(BP*4), Z22
+
+	// VDPBF16PS Z16, Z22, Z8; VDPBF16PS Z17, Z22, Z9
+	LONG         $0x404e3262
+	WORD         $0xc052
+	LONG         $0x404e3262
+	WORD         $0xc952
+	VBROADCASTSS (DI)(BP*4), Z23
+
+	// VDPBF16PS Z16, Z23, Z10; VDPBF16PS Z17, Z23, Z11
+	LONG         $0x40463262
+	WORD         $0xd052
+	LONG         $0x40463262
+	WORD         $0xd952
+	VBROADCASTSS (R8)(BP*4), Z24
+
+	// VDPBF16PS Z16, Z24, Z12; VDPBF16PS Z17, Z24, Z13
+	LONG         $0x403e3262
+	WORD         $0xe052
+	LONG         $0x403e3262
+	WORD         $0xe952
+	VBROADCASTSS (R9)(BP*4), Z25
+
+	// VDPBF16PS Z16, Z25, Z14; VDPBF16PS Z17, Z25, Z15
+	LONG $0x40363262
+	WORD $0xf052
+	LONG $0x40363262
+	WORD $0xf952
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k_BF16_8x2
+
+kdone_BF16_8x2:
+	MOVQ    104(R15), R12
+	TESTQ   R12, R12
+	JZ      k2done_BF16_8x2
+	MOVQ    96(R15), R11
+	MOVQ    72(R15), BP
+	MOVLQSX 240(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 244(R15), BX
+	LEAQ    (BP)(BX*4), BX
+	MOVLQSX 248(R15), CX
+	LEAQ    (BP)(CX*4), CX
+	MOVLQSX 252(R15), DX
+	LEAQ    (BP)(DX*4), DX
+	MOVLQSX 256(R15), SI
+	LEAQ    (BP)(SI*4), SI
+	MOVLQSX 260(R15), DI
+	LEAQ    (BP)(DI*4), DI
+	MOVLQSX 264(R15), R8
+	LEAQ    (BP)(R8*4), R8
+	MOVLQSX 268(R15), R9
+	LEAQ    (BP)(R9*4), R9
+
+k2_BF16_8x2:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z16
+	VMOVUPS      (R13)(R14*4), Z17
+	VBROADCASTSS (AX)(BP*4), Z18
+
+	// VDPBF16PS Z16, Z18, Z0; VDPBF16PS Z17, Z18, Z1
+	LONG         $0x406eb262
+	WORD         $0xc052
+	LONG         $0x406eb262
+	WORD         $0xc952
+	VBROADCASTSS (BX)(BP*4), Z19
+
+	// VDPBF16PS Z16, Z19, Z2; VDPBF16PS Z17, Z19, Z3
+	LONG         $0x4066b262
+	WORD         $0xd052
+	LONG         $0x4066b262
+	WORD         $0xd952
+	VBROADCASTSS (CX)(BP*4), Z20
+
+	// VDPBF16PS Z16, Z20, Z4; VDPBF16PS Z17, Z20, Z5
+	LONG         $0x405eb262
+	WORD         $0xe052
+	LONG         $0x405eb262
+	WORD         $0xe952
+	VBROADCASTSS (DX)(BP*4), Z21
+
+	// VDPBF16PS Z16, Z21, Z6; VDPBF16PS Z17, Z21, Z7
+	LONG         $0x4056b262
+	WORD         $0xf052
+	LONG         $0x4056b262
+	WORD         $0xf952
+	VBROADCASTSS (SI)(BP*4), Z22
+
+	// VDPBF16PS Z16, Z22, Z8; VDPBF16PS Z17, Z22, Z9
+	LONG         $0x404e3262
+	WORD         $0xc052
+	LONG         $0x404e3262
+	WORD         $0xc952
+	VBROADCASTSS (DI)(BP*4), Z23
+
+	// VDPBF16PS Z16, Z23, Z10; VDPBF16PS Z17, Z23, Z11
+	LONG         $0x40463262
+	WORD         $0xd052
+	LONG         $0x40463262
+	WORD         $0xd952
+	VBROADCASTSS (R8)(BP*4), Z24
+
+	// VDPBF16PS Z16, Z24, Z12; VDPBF16PS Z17, Z24, Z13
+	LONG         $0x403e3262
+	WORD         $0xe052
+	LONG         $0x403e3262
+	WORD         $0xe952
+	VBROADCASTSS (R9)(BP*4), Z25
+
+	// VDPBF16PS Z16, Z25, Z14; VDPBF16PS Z17, Z25, Z15
+	LONG $0x40363262
+	WORD $0xf052
+	LONG $0x40363262
+	WORD $0xf952
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k2_BF16_8x2
+
+k2done_BF16_8x2:
+	MOVQ         (SP), R13
+	VBROADCASTSS 336(R15), Z18
+	VBROADCASTSS 368(R15), Z16
+	VFMADD213PS  Z16, Z18, Z0
+	VFMADD213PS  Z16, Z18, Z1
+	VBROADCASTSS 340(R15), Z18
+	VBROADCASTSS 372(R15), Z16
+	VFMADD213PS  Z16, Z18, Z2
+	VFMADD213PS  Z16, Z18, Z3
+	VBROADCASTSS 344(R15), Z18
+	VBROADCASTSS 376(R15), Z16
+	VFMADD213PS  Z16, Z18, Z4
+	VFMADD213PS  Z16, Z18, Z5
+	VBROADCASTSS 348(R15), Z18
+	VBROADCASTSS 380(R15), Z16
+	VFMADD213PS  Z16, Z18, Z6
+	VFMADD213PS  Z16, Z18, Z7
+	VBROADCASTSS 352(R15), Z18
+	VBROADCASTSS 384(R15), Z16
+	VFMADD213PS  Z16, Z18, Z8
+	VFMADD213PS  Z16, Z18, Z9
+	VBROADCASTSS 356(R15), Z18
+	VBROADCASTSS 388(R15), Z16
+	VFMADD213PS  Z16, Z18, Z10
+	VFMADD213PS  Z16, Z18, Z11
+	VBROADCASTSS 360(R15), Z18
+	VBROADCASTSS 392(R15), Z16
+	VFMADD213PS  Z16, Z18, Z12
+	VFMADD213PS  Z16, Z18, Z13
+	VBROADCASTSS 364(R15), Z18
+	VBROADCASTSS 396(R15), Z16
+	VFMADD213PS  Z16, Z18, Z14
+	VFMADD213PS  Z16, Z18, Z15
+	MOVQ         152(R15), R12
+	TESTQ        R12, R12
+	JZ           noresidual_BF16_8x2
+	MOVQ         144(R15), R11
+	MOVLQSX      8(R13), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVL         $0xaaaaaaaa, AX
+	KMOVD        AX, K2
+	MOVLQSX      304(R15), R12
+	CMPL         432(R15), $0x01
+	JL           res0f32_BF16_8x2
+	JE           res0low_BF16_8x2
+	VMOVDQU16.Z  (R11)(R12*4), K2, Z16
+	VADDPS       Z16, Z0, Z0
+	VMOVDQU16.Z  64(R11)(R12*4), K2, Z16
+	VADDPS       Z16, Z1, Z1
+	JMP          res0added_BF16_8x2
+
+res0low_BF16_8x2:
+	VPSLLD $0x10, (R11)(R12*4), Z16
+	VADDPS Z16, Z0, Z0
+	VPSLLD $0x10, 64(R11)(R12*4), Z16
+	VADDPS Z16, Z1, Z1
+	JMP    res0added_BF16_8x2
+
+res0f32_BF16_8x2:
+	VADDPS (R11)(R12*4), Z0, Z0
+	VADDPS 64(R11)(R12*4), Z1, Z1
+
+res0added_BF16_8x2:
+	MOVLQSX     308(R15), R12
+	CMPL        436(R15), $0x01
+	JL          res1f32_BF16_8x2
+	JE          res1low_BF16_8x2
+	VMOVDQU16.Z (R11)(R12*4), K2, Z16
+	VADDPS      Z16, Z2, Z2
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z16
+	VADDPS      Z16, Z3, Z3
+	JMP         res1added_BF16_8x2
+
+res1low_BF16_8x2:
+	VPSLLD $0x10, (R11)(R12*4), Z16
+	VADDPS Z16, Z2, Z2
+	VPSLLD $0x10, 64(R11)(R12*4), Z16
+	VADDPS Z16, Z3, Z3
+	JMP    res1added_BF16_8x2
+
+res1f32_BF16_8x2:
+	VADDPS (R11)(R12*4), Z2, Z2
+	VADDPS 64(R11)(R12*4), Z3, Z3
+
+res1added_BF16_8x2:
+	MOVLQSX     312(R15), R12
+	CMPL        440(R15), $0x01
+	JL          res2f32_BF16_8x2
+	JE          res2low_BF16_8x2
+	VMOVDQU16.Z (R11)(R12*4), K2, Z16
+	VADDPS      Z16, Z4, Z4
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z16
+	VADDPS      Z16, Z5, Z5
+	JMP         res2added_BF16_8x2
+
+res2low_BF16_8x2:
+	VPSLLD $0x10, (R11)(R12*4), Z16
+	VADDPS Z16, Z4, Z4
+	VPSLLD $0x10, 64(R11)(R12*4), Z16
+	VADDPS Z16, Z5, Z5
+	JMP    res2added_BF16_8x2
+
+res2f32_BF16_8x2:
+	VADDPS (R11)(R12*4), Z4, Z4
+	VADDPS 64(R11)(R12*4), Z5, Z5
+
+res2added_BF16_8x2:
+	MOVLQSX     316(R15), R12
+	CMPL        444(R15), $0x01
+	JL          res3f32_BF16_8x2
+	JE          res3low_BF16_8x2
+	VMOVDQU16.Z (R11)(R12*4), K2, Z16
+	VADDPS      Z16, Z6, Z6
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z16
+	VADDPS      Z16, Z7, Z7
+	JMP         res3added_BF16_8x2
+
+res3low_BF16_8x2:
+	VPSLLD $0x10, (R11)(R12*4), Z16
+	VADDPS Z16, Z6, Z6
+	VPSLLD $0x10, 64(R11)(R12*4), Z16
+	VADDPS Z16, Z7, Z7
+	JMP    res3added_BF16_8x2
+
+res3f32_BF16_8x2:
+	VADDPS (R11)(R12*4), Z6, Z6
+	VADDPS 64(R11)(R12*4), Z7, Z7
+
+res3added_BF16_8x2:
+	MOVLQSX     320(R15), R12
+	CMPL        448(R15), $0x01
+	JL          res4f32_BF16_8x2
+	JE          res4low_BF16_8x2
+	VMOVDQU16.Z (R11)(R12*4), K2, Z16
+	VADDPS      Z16, Z8, Z8
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z16
+	VADDPS      Z16, Z9, Z9
+	JMP         res4added_BF16_8x2
+
+res4low_BF16_8x2:
+	VPSLLD $0x10, (R11)(R12*4), Z16
+	VADDPS Z16, Z8, Z8
+	VPSLLD $0x10, 64(R11)(R12*4), Z16
+	VADDPS Z16, Z9, Z9
+	JMP    res4added_BF16_8x2
+
+res4f32_BF16_8x2:
+	VADDPS (R11)(R12*4), Z8, Z8
+	VADDPS 64(R11)(R12*4), Z9, Z9
+
+res4added_BF16_8x2:
+	MOVLQSX     324(R15), R12
+	CMPL        452(R15), $0x01
+	JL          res5f32_BF16_8x2
+	JE          res5low_BF16_8x2
+	VMOVDQU16.Z (R11)(R12*4), K2, Z16
+	VADDPS      Z16, Z10, Z10
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z16
+	VADDPS      Z16, Z11, Z11
+	JMP         res5added_BF16_8x2
+
+res5low_BF16_8x2:
+	VPSLLD $0x10, (R11)(R12*4), Z16
+	VADDPS Z16, Z10, Z10
+	VPSLLD $0x10, 64(R11)(R12*4), Z16
+	VADDPS Z16, Z11, Z11
+	JMP    res5added_BF16_8x2
+
+res5f32_BF16_8x2:
+	VADDPS (R11)(R12*4), Z10, Z10
+	VADDPS 64(R11)(R12*4), Z11, Z11
+
+res5added_BF16_8x2:
+	MOVLQSX     328(R15), R12
+	CMPL        456(R15), $0x01
+	JL          res6f32_BF16_8x2
+	JE          res6low_BF16_8x2
+	VMOVDQU16.Z (R11)(R12*4), K2, Z16
+	VADDPS      Z16, Z12, Z12
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z16
+	VADDPS      Z16, Z13, Z13
+	JMP         res6added_BF16_8x2
+
+res6low_BF16_8x2:
+	VPSLLD $0x10, (R11)(R12*4), Z16
+	VADDPS Z16, Z12, Z12
+	VPSLLD $0x10, 64(R11)(R12*4), Z16
+	VADDPS Z16, Z13, Z13
+	JMP    res6added_BF16_8x2
+
+res6f32_BF16_8x2:
+	VADDPS (R11)(R12*4), Z12, Z12
+	VADDPS 64(R11)(R12*4), Z13, Z13
+
+res6added_BF16_8x2:
+	MOVLQSX     332(R15), R12
+	CMPL        460(R15), $0x01
+	JL          res7f32_BF16_8x2
+	JE          res7low_BF16_8x2
+	VMOVDQU16.Z (R11)(R12*4), K2, Z16
+	VADDPS      Z16, Z14, Z14
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z16
+	VADDPS      Z16, Z15, Z15
+	JMP         res7added_BF16_8x2
+
+res7low_BF16_8x2:
+	VPSLLD $0x10, (R11)(R12*4), Z16
+	VADDPS Z16, Z14, Z14
+	VPSLLD $0x10, 64(R11)(R12*4), Z16
+	VADDPS Z16, Z15, Z15
+	JMP    res7added_BF16_8x2
+
+res7f32_BF16_8x2:
+	VADDPS (R11)(R12*4), Z14, Z14
+	VADDPS 64(R11)(R12*4), Z15, Z15
+
+res7added_BF16_8x2:
+noresidual_BF16_8x2:
+	MOVQ   200(R15), AX
+	TESTQ  AX, AX
+	JZ     norelu_BF16_8x2
+	VPXORD Z16, Z16, Z16
+	VMAXPS Z0, Z16, Z0
+	VMAXPS Z1, Z16, Z1
+	VMAXPS Z2, Z16, Z2
+	VMAXPS Z3, Z16, Z3
+	VMAXPS Z4, Z16, Z4
+	VMAXPS Z5, Z16, Z5
+	VMAXPS Z6, Z16, Z6
+	VMAXPS Z7, Z16, Z7
+	VMAXPS Z8, Z16, Z8
+	VMAXPS Z9, Z16, Z9
+	VMAXPS Z10, Z16, Z10
+	VMAXPS Z11, Z16, Z11
+	VMAXPS Z12, Z16, Z12
+	VMAXPS Z13, Z16, Z13
+	VMAXPS Z14, Z16, Z14
+	VMAXPS Z15, Z16, Z15
+
+norelu_BF16_8x2:
+	MOVQ      120(R15), R10
+	MOVLQSX   4(R13), R12
+	LEAQ      (R10)(R12*4), R10
+	MOVLQSX   12(R13), BP
+	MOVQ      $0x00000001, CX
+	SHLXQ     BP, CX, CX
+	DECQ      CX
+	KMOVW     CX, K1
+	VMOVDQU32 interleave<>+0(SB), Z17
+	ADDQ      BP, BP
+	MOVQ      $0x00000001, BX
+	SHLXQ     BP, BX, BX
+	DECQ      BX
+	MOVL      $0x55555555, DX
+	ANDL      DX, BX
+	MOVLQSX   272(R15), R12
+	MOVL      400(R15), AX
+	SUBL      $0x01, AX
+	JL        row0f32_BF16_8x2
+	CMPL      AX, $0x02
+	JE        row0pair_BF16_8x2
+	SHLXL     AX, BX, CX
+	KMOVD     CX, K3
+	SHLXL     AX, DX, CX
+	KMOVD     CX, K2
+
+	// VCVTNE2PS2BF16 Z0, Z0, Z16
+	LONG      $0x487fe262
+	WORD      $0xc072
+	VPERMW    Z16, Z17, Z16
+	VMOVDQU16 Z16, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z1, Z1, Z16
+	LONG      $0x4877e262
+	WORD      $0xc172
+	VPERMW    Z16, Z17, Z16
+	VMOVDQU16 Z16, K3, 64(R10)(R12*4)
+	JMP       row1_BF16_8x2
+
+row0pair_BF16_8x2:
+	// VCVTNE2PS2BF16 Z0, Z2, Z16
+	LONG      $0x486fe262
+	WORD      $0xc072
+	VPERMW    Z16, Z17, Z16
+	VMOVDQU32 Z16, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z1, Z3, Z16
+	LONG      $0x4867e262
+	WORD      $0xc172
+	VPERMW    Z16, Z17, Z16
+	VMOVDQU32 Z16, K1, 64(R10)(R12*4)
+	JMP       row2_BF16_8x2
+
+row0f32_BF16_8x2:
+	VMOVUPS Z0, (R10)(R12*4)
+	VMOVUPS Z1, K1, 64(R10)(R12*4)
+
+row1_BF16_8x2:
+	MOVLQSX 276(R15), R12
+	MOVL    404(R15), AX
+	SUBL    $0x01, AX
+	JL      row1f32_BF16_8x2
+	CMPL    AX, $0x02
+	JE      row1pair_BF16_8x2
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z2, Z2, Z16
+	LONG      $0x486fe262
+	WORD      $0xc272
+	VPERMW    Z16, Z17, Z16
+	VMOVDQU16 Z16, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z3, Z3, Z16
+	LONG      $0x4867e262
+	WORD      $0xc372
+	VPERMW    Z16, Z17, Z16
+	VMOVDQU16 Z16, K3, 64(R10)(R12*4)
+	JMP       row2_BF16_8x2
+
+row1pair_BF16_8x2:
+	// VCVTNE2PS2BF16 Z2, Z4, Z16
+	LONG      $0x485fe262
+	WORD      $0xc272
+	VPERMW    Z16, Z17, Z16
+	VMOVDQU32 Z16, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z3, Z5, Z16
+	LONG      $0x4857e262
+	WORD      $0xc372
+	VPERMW    Z16, Z17, Z16
+	VMOVDQU32 Z16, K1, 64(R10)(R12*4)
+	JMP       row3_BF16_8x2
+
+row1f32_BF16_8x2:
+	VMOVUPS Z2, (R10)(R12*4)
+	VMOVUPS Z3, K1, 64(R10)(R12*4)
+
+row2_BF16_8x2:
+	MOVLQSX 280(R15), R12
+	MOVL    408(R15), AX
+	SUBL    $0x01, AX
+	JL      row2f32_BF16_8x2
+	CMPL    AX, $0x02
+	JE      row2pair_BF16_8x2
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z4, Z4, Z16
+	LONG      $0x485fe262
+	WORD      $0xc472
+	VPERMW    Z16, Z17, Z16
+	VMOVDQU16 Z16, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z5, Z5, Z16
+	LONG      $0x4857e262
+	WORD      $0xc572
+	VPERMW    Z16, Z17, Z16
+	VMOVDQU16 Z16, K3, 64(R10)(R12*4)
+	JMP       row3_BF16_8x2
+
+row2pair_BF16_8x2:
+	// VCVTNE2PS2BF16 Z4, Z6, Z16
+	LONG      $0x484fe262
+	WORD      $0xc472
+	VPERMW    Z16, Z17, Z16
+	VMOVDQU32 Z16, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z5, Z7, Z16
+	LONG      $0x4847e262
+	WORD      $0xc572
+	VPERMW    Z16, Z17, Z16
+	VMOVDQU32 Z16, K1, 64(R10)(R12*4)
+	JMP       row4_BF16_8x2
+
+row2f32_BF16_8x2:
+	VMOVUPS Z4, (R10)(R12*4)
+	VMOVUPS Z5, K1, 64(R10)(R12*4)
+
+row3_BF16_8x2:
+	MOVLQSX 284(R15), R12
+	MOVL    412(R15), AX
+	SUBL    $0x01, AX
+	JL      row3f32_BF16_8x2
+	CMPL    AX, $0x02
+	JE      row3pair_BF16_8x2
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z6, Z6, Z16
+	LONG      $0x484fe262
+	WORD      $0xc672
+	VPERMW    Z16, Z17, Z16
+	VMOVDQU16 Z16, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z7, Z7, Z16
+	LONG      $0x4847e262
+	WORD      $0xc772
+	VPERMW    Z16, Z17, Z16
+	VMOVDQU16 Z16, K3, 64(R10)(R12*4)
+	JMP       row4_BF16_8x2
+
+row3pair_BF16_8x2:
+	// VCVTNE2PS2BF16 Z6, Z8, Z16
+	LONG      $0x483fe262
+	WORD      $0xc672
+	VPERMW    Z16, Z17, Z16
+	VMOVDQU32 Z16, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z7, Z9, Z16
+	LONG      $0x4837e262
+	WORD      $0xc772
+	VPERMW    Z16, Z17, Z16
+	VMOVDQU32 Z16, K1, 64(R10)(R12*4)
+	JMP       row5_BF16_8x2
+
+row3f32_BF16_8x2:
+	VMOVUPS Z6, (R10)(R12*4)
+	VMOVUPS Z7, K1, 64(R10)(R12*4)
+
+row4_BF16_8x2:
+	MOVLQSX 288(R15), R12
+	MOVL    416(R15), AX
+	SUBL    $0x01, AX
+	JL      row4f32_BF16_8x2
+	CMPL    AX, $0x02
+	JE      row4pair_BF16_8x2
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z8, Z8, Z16
+	LONG      $0x483fc262
+	WORD      $0xc072
+	VPERMW    Z16, Z17, Z16
+	VMOVDQU16 Z16, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z9, Z9, Z16
+	LONG      $0x4837c262
+	WORD      $0xc172
+	VPERMW    Z16, Z17, Z16
+	VMOVDQU16 Z16, K3, 64(R10)(R12*4)
+	JMP       row5_BF16_8x2
+
+row4pair_BF16_8x2:
+	// VCVTNE2PS2BF16 Z8, Z10, Z16
+	LONG      $0x482fc262
+	WORD      $0xc072
+	VPERMW    Z16, Z17, Z16
+	VMOVDQU32 Z16, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z9, Z11, Z16
+	LONG      $0x4827c262
+	WORD      $0xc172
+	VPERMW    Z16, Z17, Z16
+	VMOVDQU32 Z16, K1, 64(R10)(R12*4)
+	JMP       row6_BF16_8x2
+
+row4f32_BF16_8x2:
+	VMOVUPS Z8, (R10)(R12*4)
+	VMOVUPS Z9, K1, 64(R10)(R12*4)
+
+row5_BF16_8x2:
+	MOVLQSX 292(R15), R12
+	MOVL    420(R15), AX
+	SUBL    $0x01, AX
+	JL      row5f32_BF16_8x2
+	CMPL    AX, $0x02
+	JE      row5pair_BF16_8x2
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z10, Z10, Z16
+	LONG      $0x482fc262
+	WORD      $0xc272
+	VPERMW    Z16, Z17, Z16
+	VMOVDQU16 Z16, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z11, Z11, Z16
+	LONG      $0x4827c262
+	WORD      $0xc372
+	VPERMW    Z16, Z17, Z16
+	VMOVDQU16 Z16, K3, 64(R10)(R12*4)
+	JMP       row6_BF16_8x2
+
+row5pair_BF16_8x2:
+	// VCVTNE2PS2BF16 Z10, Z12, Z16
+	LONG      $0x481fc262
+	WORD      $0xc272
+	VPERMW    Z16, Z17, Z16
+	VMOVDQU32 Z16, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z11, Z13, Z16
+	LONG      $0x4817c262
+	WORD      $0xc372
+	VPERMW    Z16, Z17, Z16
+	VMOVDQU32 Z16, K1, 64(R10)(R12*4)
+	JMP       row7_BF16_8x2
+
+row5f32_BF16_8x2:
+	VMOVUPS Z10, (R10)(R12*4)
+	VMOVUPS Z11, K1, 64(R10)(R12*4)
+
+row6_BF16_8x2:
+	MOVLQSX 296(R15), R12
+	MOVL    424(R15), AX
+	SUBL    $0x01, AX
+	JL      row6f32_BF16_8x2
+	CMPL    AX, $0x02
+	JE      row6pair_BF16_8x2
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z12, Z12, Z16
+	LONG      $0x481fc262
+	WORD      $0xc472
+	VPERMW    Z16, Z17, Z16
+	VMOVDQU16 Z16, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z13, Z13, Z16
+	LONG      $0x4817c262
+	WORD      $0xc572
+	VPERMW    Z16, Z17, Z16
+	VMOVDQU16 Z16, K3, 64(R10)(R12*4)
+	JMP       row7_BF16_8x2
+
+row6pair_BF16_8x2:
+	// VCVTNE2PS2BF16 Z12, Z14, Z16
+	LONG      $0x480fc262
+	WORD      $0xc472
+	VPERMW    Z16, Z17, Z16
+	VMOVDQU32 Z16, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z13, Z15, Z16
+	LONG      $0x4807c262
+	WORD      $0xc572
+	VPERMW    Z16, Z17, Z16
+	VMOVDQU32 Z16, K1, 64(R10)(R12*4)
+	JMP       row8_BF16_8x2
+
+row6f32_BF16_8x2:
+	VMOVUPS Z12, (R10)(R12*4)
+	VMOVUPS Z13, K1, 64(R10)(R12*4)
+
+row7_BF16_8x2:
+	MOVLQSX 300(R15), R12
+	MOVL    428(R15), AX
+	SUBL    $0x01, AX
+	JL      row7f32_BF16_8x2
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z14, Z14, Z16
+	LONG      $0x480fc262
+	WORD      $0xc672
+	VPERMW    Z16, Z17, Z16
+	VMOVDQU16 Z16, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z15, Z15, Z16
+	LONG      $0x4807c262
+	WORD      $0xc772
+	VPERMW    Z16, Z17, Z16
+	VMOVDQU16 Z16, K3, 64(R10)(R12*4)
+	JMP       row8_BF16_8x2
+
+row7f32_BF16_8x2:
+	VMOVUPS Z14, (R10)(R12*4)
+	VMOVUPS Z15, K1, 64(R10)(R12*4)
+
+row8_BF16_8x2:
+	ADDQ $0x10, (SP)
+	DECQ 8(SP)
+	JNZ  span_BF16_8x2
+
+end_BF16_8x2:
+	VZEROUPPER
+	RET
+
+// func tile8x3BF16(t *CellTile)
+// Requires: AVX, AVX512BW, AVX512F, AVX512_BF16, BMI2
+TEXT ·tile8x3BF16(SB), NOSPLIT, $16-8
+	MOVQ  t+0(FP), R15
+	MOVQ  192(R15), R14
+	MOVQ  168(R15), R13
+	MOVQ  R13, (SP)
+	MOVQ  176(R15), R13
+	MOVQ  R13, 8(SP)
+	TESTQ R13, R13
+	JZ    end_BF16_8x3
+
+span_BF16_8x3:
+	MOVQ    (SP), R13
+	MOVLQSX (R13), R13
+	MOVQ    24(R15), R10
+	LEAQ    (R10)(R13*4), R10
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
+	VPXORD  Z18, Z18, Z18
+	VPXORD  Z19, Z19, Z19
+	VPXORD  Z20, Z20, Z20
+	VPXORD  Z21, Z21, Z21
+	VPXORD  Z22, Z22, Z22
+	VPXORD  Z23, Z23, Z23
+	MOVQ    56(R15), R12
+	TESTQ   R12, R12
+	JZ      kdone_BF16_8x3
+	MOVQ    48(R15), R11
+	MOVQ    (R15), BP
+	MOVLQSX 208(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 212(R15), BX
+	LEAQ    (BP)(BX*4), BX
+	MOVLQSX 216(R15), CX
+	LEAQ    (BP)(CX*4), CX
+	MOVLQSX 220(R15), DX
+	LEAQ    (BP)(DX*4), DX
+	MOVLQSX 224(R15), SI
+	LEAQ    (BP)(SI*4), SI
+	MOVLQSX 228(R15), DI
+	LEAQ    (BP)(DI*4), DI
+	MOVLQSX 232(R15), R8
+	LEAQ    (BP)(R8*4), R8
+	MOVLQSX 236(R15), R9
+	LEAQ    (BP)(R9*4), R9
+
+k_BF16_8x3:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z24
+	VMOVUPS      (R13)(R14*4), Z25
+	VMOVUPS      (R13)(R14*8), Z26
+	VBROADCASTSS (AX)(BP*4), Z27
+
+	// VDPBF16PS Z24, Z27, Z0; VDPBF16PS Z25, Z27, Z1; VDPBF16PS Z26, Z27, Z2
+	LONG         $0x40269262
+	WORD         $0xc052
+	LONG         $0x40269262
+	WORD         $0xc952
+	LONG         $0x40269262
+	WORD         $0xd252
+	VBROADCASTSS (BX)(BP*4), Z28
+
+	// VDPBF16PS Z24, Z28, Z3; VDPBF16PS Z25, Z28, Z4; VDPBF16PS Z26, Z28, Z5
+	LONG         $0x401e9262
+	WORD         $0xd852
+	LONG         $0x401e9262
+	WORD         $0xe152
+	LONG         $0x401e9262
+	WORD         $0xea52
+	VBROADCASTSS (CX)(BP*4), Z29
+
+	// VDPBF16PS Z24, Z29, Z6; VDPBF16PS Z25, Z29, Z7; VDPBF16PS Z26, Z29, Z8
+	LONG         $0x40169262
+	WORD         $0xf052
+	LONG         $0x40169262
+	WORD         $0xf952
+	LONG         $0x40161262
+	WORD         $0xc252
+	VBROADCASTSS (DX)(BP*4), Z30
+
+	// VDPBF16PS Z24, Z30, Z9; VDPBF16PS Z25, Z30, Z10; VDPBF16PS Z26, Z30, Z11
+	LONG         $0x400e1262
+	WORD         $0xc852
+	LONG         $0x400e1262
+	WORD         $0xd152
+	LONG         $0x400e1262
+	WORD         $0xda52
+	VBROADCASTSS (SI)(BP*4), Z31
+
+	// VDPBF16PS Z24, Z31, Z12; VDPBF16PS Z25, Z31, Z13; VDPBF16PS Z26, Z31, Z14
+	LONG         $0x40061262
+	WORD         $0xe052
+	LONG         $0x40061262
+	WORD         $0xe952
+	LONG         $0x40061262
+	WORD         $0xf252
+	VBROADCASTSS (DI)(BP*4), Z27
+
+	// VDPBF16PS Z24, Z27, Z15; VDPBF16PS Z25, Z27, Z16; VDPBF16PS Z26, Z27, Z17
+	LONG         $0x40261262
+	WORD         $0xf852
+	LONG         $0x40268262
+	WORD         $0xc152
+	LONG         $0x40268262
+	WORD         $0xca52
+	VBROADCASTSS (R8)(BP*4), Z28
+
+	// VDPBF16PS Z24, Z28, Z18; VDPBF16PS Z25, Z28, Z19; VDPBF16PS Z26, Z28, Z20
+	LONG         $0x401e8262
+	WORD         $0xd052
+	LONG         $0x401e8262
+	WORD         $0xd952
+	LONG         $0x401e8262
+	WORD         $0xe252
+	VBROADCASTSS (R9)(BP*4), Z29
+
+	// VDPBF16PS Z24, Z29, Z21; VDPBF16PS Z25, Z29, Z22; VDPBF16PS Z26, Z29, Z23
+	LONG $0x40168262
+	WORD $0xe852
+	LONG $0x40168262
+	WORD $0xf152
+	LONG $0x40168262
+	WORD $0xfa52
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k_BF16_8x3
+
+kdone_BF16_8x3:
+	MOVQ    104(R15), R12
+	TESTQ   R12, R12
+	JZ      k2done_BF16_8x3
+	MOVQ    96(R15), R11
+	MOVQ    72(R15), BP
+	MOVLQSX 240(R15), AX
+	LEAQ    (BP)(AX*4), AX
+	MOVLQSX 244(R15), BX
+	LEAQ    (BP)(BX*4), BX
+	MOVLQSX 248(R15), CX
+	LEAQ    (BP)(CX*4), CX
+	MOVLQSX 252(R15), DX
+	LEAQ    (BP)(DX*4), DX
+	MOVLQSX 256(R15), SI
+	LEAQ    (BP)(SI*4), SI
+	MOVLQSX 260(R15), DI
+	LEAQ    (BP)(DI*4), DI
+	MOVLQSX 264(R15), R8
+	LEAQ    (BP)(R8*4), R8
+	MOVLQSX 268(R15), R9
+	LEAQ    (BP)(R9*4), R9
+
+k2_BF16_8x3:
+	MOVLQSX      (R11), BP
+	MOVLQSX      4(R11), R13
+	LEAQ         (R10)(R13*4), R13
+	VMOVUPS      (R13), Z24
+	VMOVUPS      (R13)(R14*4), Z25
+	VMOVUPS      (R13)(R14*8), Z26
+	VBROADCASTSS (AX)(BP*4), Z27
+
+	// VDPBF16PS Z24, Z27, Z0; VDPBF16PS Z25, Z27, Z1; VDPBF16PS Z26, Z27, Z2
+	LONG         $0x40269262
+	WORD         $0xc052
+	LONG         $0x40269262
+	WORD         $0xc952
+	LONG         $0x40269262
+	WORD         $0xd252
+	VBROADCASTSS (BX)(BP*4), Z28
+
+	// VDPBF16PS Z24, Z28, Z3; VDPBF16PS Z25, Z28, Z4; VDPBF16PS Z26, Z28, Z5
+	LONG         $0x401e9262
+	WORD         $0xd852
+	LONG         $0x401e9262
+	WORD         $0xe152
+	LONG         $0x401e9262
+	WORD         $0xea52
+	VBROADCASTSS (CX)(BP*4), Z29
+
+	// VDPBF16PS Z24, Z29, Z6; VDPBF16PS Z25, Z29, Z7; VDPBF16PS Z26, Z29, Z8
+	LONG         $0x40169262
+	WORD         $0xf052
+	LONG         $0x40169262
+	WORD         $0xf952
+	LONG         $0x40161262
+	WORD         $0xc252
+	VBROADCASTSS (DX)(BP*4), Z30
+
+	// VDPBF16PS Z24, Z30, Z9; VDPBF16PS Z25, Z30, Z10; VDPBF16PS Z26, Z30, Z11
+	LONG         $0x400e1262
+	WORD         $0xc852
+	LONG         $0x400e1262
+	WORD         $0xd152
+	LONG         $0x400e1262
+	WORD         $0xda52
+	VBROADCASTSS (SI)(BP*4), Z31
+
+	// VDPBF16PS Z24, Z31, Z12; VDPBF16PS Z25, Z31, Z13; VDPBF16PS Z26, Z31, Z14
+	LONG         $0x40061262
+	WORD         $0xe052
+	LONG         $0x40061262
+	WORD         $0xe952
+	LONG         $0x40061262
+	WORD         $0xf252
+	VBROADCASTSS (DI)(BP*4), Z27
+
+	// VDPBF16PS Z24, Z27, Z15; VDPBF16PS Z25, Z27, Z16; VDPBF16PS Z26, Z27, Z17
+	LONG         $0x40261262
+	WORD         $0xf852
+	LONG         $0x40268262
+	WORD         $0xc152
+	LONG         $0x40268262
+	WORD         $0xca52
+	VBROADCASTSS (R8)(BP*4), Z28
+
+	// VDPBF16PS Z24, Z28, Z18; VDPBF16PS Z25, Z28, Z19; VDPBF16PS Z26, Z28, Z20
+	LONG         $0x401e8262
+	WORD         $0xd052
+	LONG         $0x401e8262
+	WORD         $0xd952
+	LONG         $0x401e8262
+	WORD         $0xe252
+	VBROADCASTSS (R9)(BP*4), Z29
+
+	// VDPBF16PS Z24, Z29, Z21; VDPBF16PS Z25, Z29, Z22; VDPBF16PS Z26, Z29, Z23
+	LONG $0x40168262
+	WORD $0xe852
+	LONG $0x40168262
+	WORD $0xf152
+	LONG $0x40168262
+	WORD $0xfa52
+	ADDQ $0x08, R11
+	DECQ R12
+	JNZ  k2_BF16_8x3
+
+k2done_BF16_8x3:
+	MOVQ         (SP), R13
+	VBROADCASTSS 336(R15), Z27
+	VBROADCASTSS 368(R15), Z24
+	VFMADD213PS  Z24, Z27, Z0
+	VFMADD213PS  Z24, Z27, Z1
+	VFMADD213PS  Z24, Z27, Z2
+	VBROADCASTSS 340(R15), Z27
+	VBROADCASTSS 372(R15), Z24
+	VFMADD213PS  Z24, Z27, Z3
+	VFMADD213PS  Z24, Z27, Z4
+	VFMADD213PS  Z24, Z27, Z5
+	VBROADCASTSS 344(R15), Z27
+	VBROADCASTSS 376(R15), Z24
+	VFMADD213PS  Z24, Z27, Z6
+	VFMADD213PS  Z24, Z27, Z7
+	VFMADD213PS  Z24, Z27, Z8
+	VBROADCASTSS 348(R15), Z27
+	VBROADCASTSS 380(R15), Z24
+	VFMADD213PS  Z24, Z27, Z9
+	VFMADD213PS  Z24, Z27, Z10
+	VFMADD213PS  Z24, Z27, Z11
+	VBROADCASTSS 352(R15), Z27
+	VBROADCASTSS 384(R15), Z24
+	VFMADD213PS  Z24, Z27, Z12
+	VFMADD213PS  Z24, Z27, Z13
+	VFMADD213PS  Z24, Z27, Z14
+	VBROADCASTSS 356(R15), Z27
+	VBROADCASTSS 388(R15), Z24
+	VFMADD213PS  Z24, Z27, Z15
+	VFMADD213PS  Z24, Z27, Z16
+	VFMADD213PS  Z24, Z27, Z17
+	VBROADCASTSS 360(R15), Z27
+	VBROADCASTSS 392(R15), Z24
+	VFMADD213PS  Z24, Z27, Z18
+	VFMADD213PS  Z24, Z27, Z19
+	VFMADD213PS  Z24, Z27, Z20
+	VBROADCASTSS 364(R15), Z27
+	VBROADCASTSS 396(R15), Z24
+	VFMADD213PS  Z24, Z27, Z21
+	VFMADD213PS  Z24, Z27, Z22
+	VFMADD213PS  Z24, Z27, Z23
+	MOVQ         152(R15), R12
+	TESTQ        R12, R12
+	JZ           noresidual_BF16_8x3
+	MOVQ         144(R15), R11
+	MOVLQSX      8(R13), R12
+	LEAQ         (R11)(R12*4), R11
+	MOVL         $0xaaaaaaaa, AX
+	KMOVD        AX, K2
+	MOVLQSX      304(R15), R12
+	CMPL         432(R15), $0x01
+	JL           res0f32_BF16_8x3
+	JE           res0low_BF16_8x3
+	VMOVDQU16.Z  (R11)(R12*4), K2, Z24
+	VADDPS       Z24, Z0, Z0
+	VMOVDQU16.Z  64(R11)(R12*4), K2, Z24
+	VADDPS       Z24, Z1, Z1
+	VMOVDQU16.Z  128(R11)(R12*4), K2, Z24
+	VADDPS       Z24, Z2, Z2
+	JMP          res0added_BF16_8x3
+
+res0low_BF16_8x3:
+	VPSLLD $0x10, (R11)(R12*4), Z24
+	VADDPS Z24, Z0, Z0
+	VPSLLD $0x10, 64(R11)(R12*4), Z24
+	VADDPS Z24, Z1, Z1
+	VPSLLD $0x10, 128(R11)(R12*4), Z24
+	VADDPS Z24, Z2, Z2
+	JMP    res0added_BF16_8x3
+
+res0f32_BF16_8x3:
+	VADDPS (R11)(R12*4), Z0, Z0
+	VADDPS 64(R11)(R12*4), Z1, Z1
+	VADDPS 128(R11)(R12*4), Z2, Z2
+
+res0added_BF16_8x3:
+	MOVLQSX     308(R15), R12
+	CMPL        436(R15), $0x01
+	JL          res1f32_BF16_8x3
+	JE          res1low_BF16_8x3
+	VMOVDQU16.Z (R11)(R12*4), K2, Z24
+	VADDPS      Z24, Z3, Z3
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z24
+	VADDPS      Z24, Z4, Z4
+	VMOVDQU16.Z 128(R11)(R12*4), K2, Z24
+	VADDPS      Z24, Z5, Z5
+	JMP         res1added_BF16_8x3
+
+res1low_BF16_8x3:
+	VPSLLD $0x10, (R11)(R12*4), Z24
+	VADDPS Z24, Z3, Z3
+	VPSLLD $0x10, 64(R11)(R12*4), Z24
+	VADDPS Z24, Z4, Z4
+	VPSLLD $0x10, 128(R11)(R12*4), Z24
+	VADDPS Z24, Z5, Z5
+	JMP    res1added_BF16_8x3
+
+res1f32_BF16_8x3:
+	VADDPS (R11)(R12*4), Z3, Z3
+	VADDPS 64(R11)(R12*4), Z4, Z4
+	VADDPS 128(R11)(R12*4), Z5, Z5
+
+res1added_BF16_8x3:
+	MOVLQSX     312(R15), R12
+	CMPL        440(R15), $0x01
+	JL          res2f32_BF16_8x3
+	JE          res2low_BF16_8x3
+	VMOVDQU16.Z (R11)(R12*4), K2, Z24
+	VADDPS      Z24, Z6, Z6
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z24
+	VADDPS      Z24, Z7, Z7
+	VMOVDQU16.Z 128(R11)(R12*4), K2, Z24
+	VADDPS      Z24, Z8, Z8
+	JMP         res2added_BF16_8x3
+
+res2low_BF16_8x3:
+	VPSLLD $0x10, (R11)(R12*4), Z24
+	VADDPS Z24, Z6, Z6
+	VPSLLD $0x10, 64(R11)(R12*4), Z24
+	VADDPS Z24, Z7, Z7
+	VPSLLD $0x10, 128(R11)(R12*4), Z24
+	VADDPS Z24, Z8, Z8
+	JMP    res2added_BF16_8x3
+
+res2f32_BF16_8x3:
+	VADDPS (R11)(R12*4), Z6, Z6
+	VADDPS 64(R11)(R12*4), Z7, Z7
+	VADDPS 128(R11)(R12*4), Z8, Z8
+
+res2added_BF16_8x3:
+	MOVLQSX     316(R15), R12
+	CMPL        444(R15), $0x01
+	JL          res3f32_BF16_8x3
+	JE          res3low_BF16_8x3
+	VMOVDQU16.Z (R11)(R12*4), K2, Z24
+	VADDPS      Z24, Z9, Z9
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z24
+	VADDPS      Z24, Z10, Z10
+	VMOVDQU16.Z 128(R11)(R12*4), K2, Z24
+	VADDPS      Z24, Z11, Z11
+	JMP         res3added_BF16_8x3
+
+res3low_BF16_8x3:
+	VPSLLD $0x10, (R11)(R12*4), Z24
+	VADDPS Z24, Z9, Z9
+	VPSLLD $0x10, 64(R11)(R12*4), Z24
+	VADDPS Z24, Z10, Z10
+	VPSLLD $0x10, 128(R11)(R12*4), Z24
+	VADDPS Z24, Z11, Z11
+	JMP    res3added_BF16_8x3
+
+res3f32_BF16_8x3:
+	VADDPS (R11)(R12*4), Z9, Z9
+	VADDPS 64(R11)(R12*4), Z10, Z10
+	VADDPS 128(R11)(R12*4), Z11, Z11
+
+res3added_BF16_8x3:
+	MOVLQSX     320(R15), R12
+	CMPL        448(R15), $0x01
+	JL          res4f32_BF16_8x3
+	JE          res4low_BF16_8x3
+	VMOVDQU16.Z (R11)(R12*4), K2, Z24
+	VADDPS      Z24, Z12, Z12
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z24
+	VADDPS      Z24, Z13, Z13
+	VMOVDQU16.Z 128(R11)(R12*4), K2, Z24
+	VADDPS      Z24, Z14, Z14
+	JMP         res4added_BF16_8x3
+
+res4low_BF16_8x3:
+	VPSLLD $0x10, (R11)(R12*4), Z24
+	VADDPS Z24, Z12, Z12
+	VPSLLD $0x10, 64(R11)(R12*4), Z24
+	VADDPS Z24, Z13, Z13
+	VPSLLD $0x10, 128(R11)(R12*4), Z24
+	VADDPS Z24, Z14, Z14
+	JMP    res4added_BF16_8x3
+
+res4f32_BF16_8x3:
+	VADDPS (R11)(R12*4), Z12, Z12
+	VADDPS 64(R11)(R12*4), Z13, Z13
+	VADDPS 128(R11)(R12*4), Z14, Z14
+
+res4added_BF16_8x3:
+	MOVLQSX     324(R15), R12
+	CMPL        452(R15), $0x01
+	JL          res5f32_BF16_8x3
+	JE          res5low_BF16_8x3
+	VMOVDQU16.Z (R11)(R12*4), K2, Z24
+	VADDPS      Z24, Z15, Z15
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z24
+	VADDPS      Z24, Z16, Z16
+	VMOVDQU16.Z 128(R11)(R12*4), K2, Z24
+	VADDPS      Z24, Z17, Z17
+	JMP         res5added_BF16_8x3
+
+res5low_BF16_8x3:
+	VPSLLD $0x10, (R11)(R12*4), Z24
+	VADDPS Z24, Z15, Z15
+	VPSLLD $0x10, 64(R11)(R12*4), Z24
+	VADDPS Z24, Z16, Z16
+	VPSLLD $0x10, 128(R11)(R12*4), Z24
+	VADDPS Z24, Z17, Z17
+	JMP    res5added_BF16_8x3
+
+res5f32_BF16_8x3:
+	VADDPS (R11)(R12*4), Z15, Z15
+	VADDPS 64(R11)(R12*4), Z16, Z16
+	VADDPS 128(R11)(R12*4), Z17, Z17
+
+res5added_BF16_8x3:
+	MOVLQSX     328(R15), R12
+	CMPL        456(R15), $0x01
+	JL          res6f32_BF16_8x3
+	JE          res6low_BF16_8x3
+	VMOVDQU16.Z (R11)(R12*4), K2, Z24
+	VADDPS      Z24, Z18, Z18
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z24
+	VADDPS      Z24, Z19, Z19
+	VMOVDQU16.Z 128(R11)(R12*4), K2, Z24
+	VADDPS      Z24, Z20, Z20
+	JMP         res6added_BF16_8x3
+
+res6low_BF16_8x3:
+	VPSLLD $0x10, (R11)(R12*4), Z24
+	VADDPS Z24, Z18, Z18
+	VPSLLD $0x10, 64(R11)(R12*4), Z24
+	VADDPS Z24, Z19, Z19
+	VPSLLD $0x10, 128(R11)(R12*4), Z24
+	VADDPS Z24, Z20, Z20
+	JMP    res6added_BF16_8x3
+
+res6f32_BF16_8x3:
+	VADDPS (R11)(R12*4), Z18, Z18
+	VADDPS 64(R11)(R12*4), Z19, Z19
+	VADDPS 128(R11)(R12*4), Z20, Z20
+
+res6added_BF16_8x3:
+	MOVLQSX     332(R15), R12
+	CMPL        460(R15), $0x01
+	JL          res7f32_BF16_8x3
+	JE          res7low_BF16_8x3
+	VMOVDQU16.Z (R11)(R12*4), K2, Z24
+	VADDPS      Z24, Z21, Z21
+	VMOVDQU16.Z 64(R11)(R12*4), K2, Z24
+	VADDPS      Z24, Z22, Z22
+	VMOVDQU16.Z 128(R11)(R12*4), K2, Z24
+	VADDPS      Z24, Z23, Z23
+	JMP         res7added_BF16_8x3
+
+res7low_BF16_8x3:
+	VPSLLD $0x10, (R11)(R12*4), Z24
+	VADDPS Z24, Z21, Z21
+	VPSLLD $0x10, 64(R11)(R12*4), Z24
+	VADDPS Z24, Z22, Z22
+	VPSLLD $0x10, 128(R11)(R12*4), Z24
+	VADDPS Z24, Z23, Z23
+	JMP    res7added_BF16_8x3
+
+res7f32_BF16_8x3:
+	VADDPS (R11)(R12*4), Z21, Z21
+	VADDPS 64(R11)(R12*4), Z22, Z22
+	VADDPS 128(R11)(R12*4), Z23, Z23
+
+res7added_BF16_8x3:
+noresidual_BF16_8x3:
+	MOVQ   200(R15), AX
+	TESTQ  AX, AX
+	JZ     norelu_BF16_8x3
+	VPXORD Z24, Z24, Z24
+	VMAXPS Z0, Z24, Z0
+	VMAXPS Z1, Z24, Z1
+	VMAXPS Z2, Z24, Z2
+	VMAXPS Z3, Z24, Z3
+	VMAXPS Z4, Z24, Z4
+	VMAXPS Z5, Z24, Z5
+	VMAXPS Z6, Z24, Z6
+	VMAXPS Z7, Z24, Z7
+	VMAXPS Z8, Z24, Z8
+	VMAXPS Z9, Z24, Z9
+	VMAXPS Z10, Z24, Z10
+	VMAXPS Z11, Z24, Z11
+	VMAXPS Z12, Z24, Z12
+	VMAXPS Z13, Z24, Z13
+	VMAXPS Z14, Z24, Z14
+	VMAXPS Z15, Z24, Z15
+	VMAXPS Z16, Z24, Z16
+	VMAXPS Z17, Z24, Z17
+	VMAXPS Z18, Z24, Z18
+	VMAXPS Z19, Z24, Z19
+	VMAXPS Z20, Z24, Z20
+	VMAXPS Z21, Z24, Z21
+	VMAXPS Z22, Z24, Z22
+	VMAXPS Z23, Z24, Z23
+
+norelu_BF16_8x3:
+	MOVQ      120(R15), R10
+	MOVLQSX   4(R13), R12
+	LEAQ      (R10)(R12*4), R10
+	MOVLQSX   12(R13), BP
+	MOVQ      $0x00000001, CX
+	SHLXQ     BP, CX, CX
+	DECQ      CX
+	KMOVW     CX, K1
+	VMOVDQU32 interleave<>+0(SB), Z25
+	ADDQ      BP, BP
+	MOVQ      $0x00000001, BX
+	SHLXQ     BP, BX, BX
+	DECQ      BX
+	MOVL      $0x55555555, DX
+	ANDL      DX, BX
+	MOVLQSX   272(R15), R12
+	MOVL      400(R15), AX
+	SUBL      $0x01, AX
+	JL        row0f32_BF16_8x3
+	CMPL      AX, $0x02
+	JE        row0pair_BF16_8x3
+	SHLXL     AX, BX, CX
+	KMOVD     CX, K3
+	SHLXL     AX, DX, CX
+	KMOVD     CX, K2
+
+	// VCVTNE2PS2BF16 Z0, Z0, Z24
+	LONG      $0x487f6262
+	WORD      $0xc072
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU16 Z24, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z1, Z1, Z24
+	LONG      $0x48776262
+	WORD      $0xc172
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU16 Z24, K2, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z2, Z2, Z24
+	LONG      $0x486f6262
+	WORD      $0xc272
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU16 Z24, K3, 128(R10)(R12*4)
+	JMP       row1_BF16_8x3
+
+row0pair_BF16_8x3:
+	// VCVTNE2PS2BF16 Z0, Z3, Z24
+	LONG      $0x48676262
+	WORD      $0xc072
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU32 Z24, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z1, Z4, Z24
+	LONG      $0x485f6262
+	WORD      $0xc172
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU32 Z24, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z2, Z5, Z24
+	LONG      $0x48576262
+	WORD      $0xc272
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU32 Z24, K1, 128(R10)(R12*4)
+	JMP       row2_BF16_8x3
+
+row0f32_BF16_8x3:
+	VMOVUPS Z0, (R10)(R12*4)
+	VMOVUPS Z1, 64(R10)(R12*4)
+	VMOVUPS Z2, K1, 128(R10)(R12*4)
+
+row1_BF16_8x3:
+	MOVLQSX 276(R15), R12
+	MOVL    404(R15), AX
+	SUBL    $0x01, AX
+	JL      row1f32_BF16_8x3
+	CMPL    AX, $0x02
+	JE      row1pair_BF16_8x3
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z3, Z3, Z24
+	LONG      $0x48676262
+	WORD      $0xc372
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU16 Z24, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z4, Z4, Z24
+	LONG      $0x485f6262
+	WORD      $0xc472
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU16 Z24, K2, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z5, Z5, Z24
+	LONG      $0x48576262
+	WORD      $0xc572
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU16 Z24, K3, 128(R10)(R12*4)
+	JMP       row2_BF16_8x3
+
+row1pair_BF16_8x3:
+	// VCVTNE2PS2BF16 Z3, Z6, Z24
+	LONG      $0x484f6262
+	WORD      $0xc372
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU32 Z24, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z4, Z7, Z24
+	LONG      $0x48476262
+	WORD      $0xc472
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU32 Z24, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z5, Z8, Z24
+	LONG      $0x483f6262
+	WORD      $0xc572
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU32 Z24, K1, 128(R10)(R12*4)
+	JMP       row3_BF16_8x3
+
+row1f32_BF16_8x3:
+	VMOVUPS Z3, (R10)(R12*4)
+	VMOVUPS Z4, 64(R10)(R12*4)
+	VMOVUPS Z5, K1, 128(R10)(R12*4)
+
+row2_BF16_8x3:
+	MOVLQSX 280(R15), R12
+	MOVL    408(R15), AX
+	SUBL    $0x01, AX
+	JL      row2f32_BF16_8x3
+	CMPL    AX, $0x02
+	JE      row2pair_BF16_8x3
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z6, Z6, Z24
+	LONG      $0x484f6262
+	WORD      $0xc672
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU16 Z24, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z7, Z7, Z24
+	LONG      $0x48476262
+	WORD      $0xc772
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU16 Z24, K2, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z8, Z8, Z24
+	LONG      $0x483f4262
+	WORD      $0xc072
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU16 Z24, K3, 128(R10)(R12*4)
+	JMP       row3_BF16_8x3
+
+row2pair_BF16_8x3:
+	// VCVTNE2PS2BF16 Z6, Z9, Z24
+	LONG      $0x48376262
+	WORD      $0xc672
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU32 Z24, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z7, Z10, Z24
+	LONG      $0x482f6262
+	WORD      $0xc772
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU32 Z24, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z8, Z11, Z24
+	LONG      $0x48274262
+	WORD      $0xc072
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU32 Z24, K1, 128(R10)(R12*4)
+	JMP       row4_BF16_8x3
+
+row2f32_BF16_8x3:
+	VMOVUPS Z6, (R10)(R12*4)
+	VMOVUPS Z7, 64(R10)(R12*4)
+	VMOVUPS Z8, K1, 128(R10)(R12*4)
+
+row3_BF16_8x3:
+	MOVLQSX 284(R15), R12
+	MOVL    412(R15), AX
+	SUBL    $0x01, AX
+	JL      row3f32_BF16_8x3
+	CMPL    AX, $0x02
+	JE      row3pair_BF16_8x3
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z9, Z9, Z24
+	LONG      $0x48374262
+	WORD      $0xc172
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU16 Z24, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z10, Z10, Z24
+	LONG      $0x482f4262
+	WORD      $0xc272
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU16 Z24, K2, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z11, Z11, Z24
+	LONG      $0x48274262
+	WORD      $0xc372
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU16 Z24, K3, 128(R10)(R12*4)
+	JMP       row4_BF16_8x3
+
+row3pair_BF16_8x3:
+	// VCVTNE2PS2BF16 Z9, Z12, Z24
+	LONG      $0x481f4262
+	WORD      $0xc172
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU32 Z24, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z10, Z13, Z24
+	LONG      $0x48174262
+	WORD      $0xc272
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU32 Z24, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z11, Z14, Z24
+	LONG      $0x480f4262
+	WORD      $0xc372
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU32 Z24, K1, 128(R10)(R12*4)
+	JMP       row5_BF16_8x3
+
+row3f32_BF16_8x3:
+	VMOVUPS Z9, (R10)(R12*4)
+	VMOVUPS Z10, 64(R10)(R12*4)
+	VMOVUPS Z11, K1, 128(R10)(R12*4)
+
+row4_BF16_8x3:
+	MOVLQSX 288(R15), R12
+	MOVL    416(R15), AX
+	SUBL    $0x01, AX
+	JL      row4f32_BF16_8x3
+	CMPL    AX, $0x02
+	JE      row4pair_BF16_8x3
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z12, Z12, Z24
+	LONG      $0x481f4262
+	WORD      $0xc472
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU16 Z24, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z13, Z13, Z24
+	LONG      $0x48174262
+	WORD      $0xc572
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU16 Z24, K2, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z14, Z14, Z24
+	LONG      $0x480f4262
+	WORD      $0xc672
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU16 Z24, K3, 128(R10)(R12*4)
+	JMP       row5_BF16_8x3
+
+row4pair_BF16_8x3:
+	// VCVTNE2PS2BF16 Z12, Z15, Z24
+	LONG      $0x48074262
+	WORD      $0xc472
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU32 Z24, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z13, Z16, Z24
+	LONG      $0x407f4262
+	WORD      $0xc572
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU32 Z24, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z14, Z17, Z24
+	LONG      $0x40774262
+	WORD      $0xc672
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU32 Z24, K1, 128(R10)(R12*4)
+	JMP       row6_BF16_8x3
+
+row4f32_BF16_8x3:
+	VMOVUPS Z12, (R10)(R12*4)
+	VMOVUPS Z13, 64(R10)(R12*4)
+	VMOVUPS Z14, K1, 128(R10)(R12*4)
+
+row5_BF16_8x3:
+	MOVLQSX 292(R15), R12
+	MOVL    420(R15), AX
+	SUBL    $0x01, AX
+	JL      row5f32_BF16_8x3
+	CMPL    AX, $0x02
+	JE      row5pair_BF16_8x3
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z15, Z15, Z24
+	LONG      $0x48074262
+	WORD      $0xc772
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU16 Z24, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z16, Z16, Z24
+	LONG      $0x407f2262
+	WORD      $0xc072
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU16 Z24, K2, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z17, Z17, Z24
+	LONG      $0x40772262
+	WORD      $0xc172
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU16 Z24, K3, 128(R10)(R12*4)
+	JMP       row6_BF16_8x3
+
+row5pair_BF16_8x3:
+	// VCVTNE2PS2BF16 Z15, Z18, Z24
+	LONG      $0x406f4262
+	WORD      $0xc772
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU32 Z24, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z16, Z19, Z24
+	LONG      $0x40672262
+	WORD      $0xc072
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU32 Z24, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z17, Z20, Z24
+	LONG      $0x405f2262
+	WORD      $0xc172
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU32 Z24, K1, 128(R10)(R12*4)
+	JMP       row7_BF16_8x3
+
+row5f32_BF16_8x3:
+	VMOVUPS Z15, (R10)(R12*4)
+	VMOVUPS Z16, 64(R10)(R12*4)
+	VMOVUPS Z17, K1, 128(R10)(R12*4)
+
+row6_BF16_8x3:
+	MOVLQSX 296(R15), R12
+	MOVL    424(R15), AX
+	SUBL    $0x01, AX
+	JL      row6f32_BF16_8x3
+	CMPL    AX, $0x02
+	JE      row6pair_BF16_8x3
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z18, Z18, Z24
+	LONG      $0x406f2262
+	WORD      $0xc272
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU16 Z24, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z19, Z19, Z24
+	LONG      $0x40672262
+	WORD      $0xc372
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU16 Z24, K2, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z20, Z20, Z24
+	LONG      $0x405f2262
+	WORD      $0xc472
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU16 Z24, K3, 128(R10)(R12*4)
+	JMP       row7_BF16_8x3
+
+row6pair_BF16_8x3:
+	// VCVTNE2PS2BF16 Z18, Z21, Z24
+	LONG      $0x40572262
+	WORD      $0xc272
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU32 Z24, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z19, Z22, Z24
+	LONG      $0x404f2262
+	WORD      $0xc372
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU32 Z24, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z20, Z23, Z24
+	LONG      $0x40472262
+	WORD      $0xc472
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU32 Z24, K1, 128(R10)(R12*4)
+	JMP       row8_BF16_8x3
+
+row6f32_BF16_8x3:
+	VMOVUPS Z18, (R10)(R12*4)
+	VMOVUPS Z19, 64(R10)(R12*4)
+	VMOVUPS Z20, K1, 128(R10)(R12*4)
+
+row7_BF16_8x3:
+	MOVLQSX 300(R15), R12
+	MOVL    428(R15), AX
+	SUBL    $0x01, AX
+	JL      row7f32_BF16_8x3
+	SHLXL   AX, BX, CX
+	KMOVD   CX, K3
+	SHLXL   AX, DX, CX
+	KMOVD   CX, K2
+
+	// VCVTNE2PS2BF16 Z21, Z21, Z24
+	LONG      $0x40572262
+	WORD      $0xc572
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU16 Z24, K2, (R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z22, Z22, Z24
+	LONG      $0x404f2262
+	WORD      $0xc672
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU16 Z24, K2, 64(R10)(R12*4)
+
+	// VCVTNE2PS2BF16 Z23, Z23, Z24
+	LONG      $0x40472262
+	WORD      $0xc772
+	VPERMW    Z24, Z25, Z24
+	VMOVDQU16 Z24, K3, 128(R10)(R12*4)
+	JMP       row8_BF16_8x3
+
+row7f32_BF16_8x3:
+	VMOVUPS Z21, (R10)(R12*4)
+	VMOVUPS Z22, 64(R10)(R12*4)
+	VMOVUPS Z23, K1, 128(R10)(R12*4)
+
+row8_BF16_8x3:
+	ADDQ $0x10, (SP)
+	DECQ 8(SP)
+	JNZ  span_BF16_8x3
+
+end_BF16_8x3:
+	VZEROUPPER
+	RET
+
+// func roundCellsBF16(c *Cells)
+// Requires: AVX, AVX512BW, AVX512F, AVX512_BF16
+TEXT ·roundCellsBF16(SB), NOSPLIT, $0-8
+	MOVQ      c+0(FP), R15
+	MOVQ      (R15), AX
+	MOVQ      8(R15), DX
+	MOVQ      24(R15), BX
+	MOVQ      32(R15), SI
+	MOVQ      48(R15), CX
+	MOVQ      72(R15), DI
+	VMOVDQU32 interleave<>+0(SB), Z3
+	VPXORD    Z0, Z0, Z0
+	VPXORD    Z1, Z1, Z1
+
+roundCells_BF16_vector:
+	CMPQ    DI, $0x00
+	JLE     roundCells_BF16_done
+	TESTQ   DX, DX
+	JZ      noeven
+	VMOVUPS (AX), Z0
+
+noeven:
+	TESTQ   SI, SI
+	JZ      noodd
+	VMOVUPS (BX), Z1
+
+noodd:
+	// VCVTNE2PS2BF16 Z0, Z1, Z2
+	LONG      $0x4877f262
+	WORD      $0xd072
+	VPERMW    Z2, Z3, Z2
+	VMOVDQU32 Z2, (CX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, BX
+	ADDQ      $0x40, CX
+	SUBQ      $0x10, DI
+	JMP       roundCells_BF16_vector
+
+roundCells_BF16_done:
+	VZEROUPPER
+	RET
+
+// func widenCellsBF16(c *Cells)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·widenCellsBF16(SB), NOSPLIT, $0-8
+	MOVQ  c+0(FP), R15
+	MOVQ  (R15), AX
+	MOVQ  8(R15), DX
+	MOVQ  24(R15), BX
+	MOVQ  32(R15), SI
+	MOVQ  48(R15), CX
+	MOVQ  72(R15), DI
+	MOVL  $0xaaaaaaaa, R8
+	KMOVD R8, K2
+
+widenCells_BF16_vector:
+	CMPQ    DI, $0x00
+	JLE     widenCells_BF16_done
+	TESTQ   DX, DX
+	JZ      noeven
+	VPSLLD  $0x10, (CX), Z0
+	VMOVUPS Z0, (AX)
+
+noeven:
+	TESTQ       SI, SI
+	JZ          noodd
+	VMOVDQU16.Z (CX), K2, Z0
+	VMOVUPS     Z0, (BX)
+
+noodd:
+	ADDQ $0x40, AX
+	ADDQ $0x40, BX
+	ADDQ $0x40, CX
+	SUBQ $0x10, DI
+	JMP  widenCells_BF16_vector
+
+widenCells_BF16_done:
+	VZEROUPPER
+	RET
+
+// func layerNormCellsBF16(c *Columns)
+// Requires: AVX, AVX512BW, AVX512F, AVX512_BF16
+TEXT ·layerNormCellsBF16(SB), NOSPLIT, $0-8
+	MOVQ c+0(FP), R15
+	MOVQ (R15), AX
+	MOVQ 24(R15), BX
+	MOVQ 112(R15), CX
+	MOVQ 120(R15), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	MOVQ 96(R15), SI
+	MOVQ 104(R15), R8
+
+layerNormCells_BF16_columns:
+	CMPQ         R8, $0x00
+	JLE          layerNormCells_BF16_done
+	VBROADCASTSS 132(R15), Z3
+	VPXORD       Z0, Z0, Z0
+	MOVQ         AX, R9
+	MOVQ         BX, R10
+	MOVQ         SI, DI
+
+layerNormCells_BF16_mean:
+	VADDPS (R9), Z0, Z0
+	ADDQ   CX, R9
+	ADDQ   DX, R10
+	DECQ   DI
+	JNZ    layerNormCells_BF16_mean
+	VMULPS Z3, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	MOVQ   AX, R9
+	MOVQ   BX, R10
+	MOVQ   SI, DI
+
+layerNormCells_BF16_variance:
+	VMOVUPS      (R9), Z2
+	VSUBPS       Z0, Z2, Z2
+	VFMADD231PS  Z2, Z2, Z1
+	ADDQ         CX, R9
+	ADDQ         DX, R10
+	DECQ         DI
+	JNZ          layerNormCells_BF16_variance
+	VMULPS       Z3, Z1, Z1
+	VBROADCASTSS 128(R15), Z2
+	VADDPS       Z2, Z1, Z1
+	VSQRTPS      Z1, Z1
+	MOVQ         48(R15), R11
+	MOVQ         72(R15), R12
+	VMOVDQU32    interleave<>+0(SB), Z7
+	MOVQ         AX, R9
+	MOVQ         BX, R10
+	MOVQ         SI, DI
+
+layerNormCells_pair:
+	SUBQ         $0x02, DI
+	JL           layerNormCells_last
+	VMOVUPS      (R9), Z2
+	VSUBPS       Z0, Z2, Z2
+	VDIVPS       Z1, Z2, Z2
+	VBROADCASTSS (R11), Z4
+	VBROADCASTSS (R12), Z5
+	VFMADD213PS  Z5, Z4, Z2
+	ADDQ         $0x04, R11
+	ADDQ         $0x04, R12
+	ADDQ         CX, R9
+	VMOVUPS      (R9), Z3
+	VSUBPS       Z0, Z3, Z3
+	VDIVPS       Z1, Z3, Z3
+	VBROADCASTSS (R11), Z4
+	VBROADCASTSS (R12), Z5
+	VFMADD213PS  Z5, Z4, Z3
+	ADDQ         $0x04, R11
+	ADDQ         $0x04, R12
+	ADDQ         CX, R9
+
+	// VCVTNE2PS2BF16 Z2, Z3, Z6
+	LONG      $0x4867f262
+	WORD      $0xf272
+	VPERMW    Z6, Z7, Z6
+	VMOVDQU32 Z6, (R10)
+	ADDQ      DX, R10
+	JMP       layerNormCells_pair
+
+layerNormCells_last:
+	CMPQ         DI, $-1
+	JNE          layerNormCells_normalised
+	VMOVUPS      (R9), Z2
+	VSUBPS       Z0, Z2, Z2
+	VDIVPS       Z1, Z2, Z2
+	VBROADCASTSS (R11), Z4
+	VBROADCASTSS (R12), Z5
+	VFMADD213PS  Z5, Z4, Z2
+	ADDQ         $0x04, R11
+	ADDQ         $0x04, R12
+	VPXORD       Z3, Z3, Z3
+
+	// VCVTNE2PS2BF16 Z2, Z3, Z6
+	LONG      $0x4867f262
+	WORD      $0xf272
+	VPERMW    Z6, Z7, Z6
+	VMOVDQU32 Z6, (R10)
+
+layerNormCells_normalised:
+	ADDQ $0x40, AX
+	ADDQ $0x40, BX
+	SUBQ $0x10, R8
+	JMP  layerNormCells_BF16_columns
+
+layerNormCells_BF16_done:
+	VZEROUPPER
+	RET
+
+// func geluCellsBF16(c *Columns)
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512_BF16
+TEXT ·geluCellsBF16(SB), NOSPLIT, $0-8
+	VMOVUPS   expLo<>+0(SB), Z8
+	VMOVUPS   expHi<>+0(SB), Z9
+	VMOVDQU32 interleave<>+0(SB), Z12
+	MOVL      $0xaaaaaaaa, AX
+	KMOVD     AX, K2
+	MOVQ      c+0(FP), R15
+	MOVQ      (R15), AX
+	MOVQ      24(R15), BX
+	MOVQ      112(R15), CX
+	MOVQ      120(R15), DX
+	SHLQ      $0x02, CX
+	SHLQ      $0x02, DX
+	MOVQ      96(R15), SI
+	MOVQ      104(R15), R8
+
+geluCells_BF16_columns:
+	CMPQ         R8, $0x00
+	JLE          geluCells_BF16_done
+	VMOVDQU32    (AX), Z11
+	VPSLLD       $0x10, Z11, Z0
+	VANDPS       abs<>+0(SB), Z0, Z1
+	VMOVUPS      one<>+0(SB), Z3
+	VMOVAPS      Z3, Z4
+	VFMADD231PS  erfP<>+0(SB), Z1, Z4
+	VDIVPS       Z4, Z3, Z3
+	VMOVUPS      erfC0<>+0(SB), Z2
+	VFMADD213PS  erfC1<>+0(SB), Z3, Z2
+	VFMADD213PS  erfC2<>+0(SB), Z3, Z2
+	VFMADD213PS  erfC3<>+0(SB), Z3, Z2
+	VFMADD213PS  erfC4<>+0(SB), Z3, Z2
+	VMULPS       Z3, Z2, Z2
+	VMULPS       Z0, Z0, Z4
+	VMULPS       negHalf<>+0(SB), Z4, Z4
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMULPS       log2e<>+0(SB), Z4, Z5
+	VRNDSCALEPS  $0x08, Z5, Z5
+	VFNMADD231PS ln2Hi<>+0(SB), Z5, Z4
+	VFNMADD231PS ln2Lo<>+0(SB), Z5, Z4
+	VMOVUPS      expC0<>+0(SB), Z6
+	VFMADD213PS  expC1<>+0(SB), Z4, Z6
+	VFMADD213PS  expC2<>+0(SB), Z4, Z6
+	VFMADD213PS  expC3<>+0(SB), Z4, Z6
+	VFMADD213PS  expC4<>+0(SB), Z4, Z6
+	VFMADD213PS  expC5<>+0(SB), Z4, Z6
+	VMULPS       Z4, Z6, Z6
+	VFMADD213PS  Z4, Z4, Z6
+	VADDPS       one<>+0(SB), Z6, Z6
+	VCVTPS2DQ    Z5, Z5
+	VPADDD       exponentBias<>+0(SB), Z5, Z5
+	VPSLLD       $0x17, Z5, Z5
+	VMULPS       Z5, Z6, Z4
+	VMULPS       Z4, Z2, Z2
+	VPXORD       Z4, Z4, Z4
+	VMAXPS       Z0, Z4, Z4
+	VFNMADD231PS Z1, Z2, Z4
+	VMOVAPS      Z4, Z10
+	VMOVDQU16.Z  Z11, K2, Z0
+	VANDPS       abs<>+0(SB), Z0, Z1
+	VMOVUPS      one<>+0(SB), Z3
+	VMOVAPS      Z3, Z4
+	VFMADD231PS  erfP<>+0(SB), Z1, Z4
+	VDIVPS       Z4, Z3, Z3
+	VMOVUPS      erfC0<>+0(SB), Z2
+	VFMADD213PS  erfC1<>+0(SB), Z3, Z2
+	VFMADD213PS  erfC2<>+0(SB), Z3, Z2
+	VFMADD213PS  erfC3<>+0(SB), Z3, Z2
+	VFMADD213PS  erfC4<>+0(SB), Z3, Z2
+	VMULPS       Z3, Z2, Z2
+	VMULPS       Z0, Z0, Z4
+	VMULPS       negHalf<>+0(SB), Z4, Z4
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMULPS       log2e<>+0(SB), Z4, Z5
+	VRNDSCALEPS  $0x08, Z5, Z5
+	VFNMADD231PS ln2Hi<>+0(SB), Z5, Z4
+	VFNMADD231PS ln2Lo<>+0(SB), Z5, Z4
+	VMOVUPS      expC0<>+0(SB), Z6
+	VFMADD213PS  expC1<>+0(SB), Z4, Z6
+	VFMADD213PS  expC2<>+0(SB), Z4, Z6
+	VFMADD213PS  expC3<>+0(SB), Z4, Z6
+	VFMADD213PS  expC4<>+0(SB), Z4, Z6
+	VFMADD213PS  expC5<>+0(SB), Z4, Z6
+	VMULPS       Z4, Z6, Z6
+	VFMADD213PS  Z4, Z4, Z6
+	VADDPS       one<>+0(SB), Z6, Z6
+	VCVTPS2DQ    Z5, Z5
+	VPADDD       exponentBias<>+0(SB), Z5, Z5
+	VPSLLD       $0x17, Z5, Z5
+	VMULPS       Z5, Z6, Z4
+	VMULPS       Z4, Z2, Z2
+	VPXORD       Z4, Z4, Z4
+	VMAXPS       Z0, Z4, Z4
+	VFNMADD231PS Z1, Z2, Z4
+
+	// VCVTNE2PS2BF16 Z10, Z4, Z11
+	LONG      $0x485f5262
+	WORD      $0xda72
+	VPERMW    Z11, Z12, Z11
+	VMOVDQU32 Z11, (BX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, BX
+	SUBQ      $0x10, R8
+	JMP       geluCells_BF16_columns
+
+geluCells_BF16_done:
 	VZEROUPPER
 	RET

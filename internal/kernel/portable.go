@@ -14,6 +14,7 @@ func portable() *Set {
 			s.tiles[rows-1] = append(s.tiles[rows-1], func(t *Tile) { tilePortable(t, rows, vecs) })
 		}
 	}
+	s.bf16 = portableBF16(s.MaxRows, s.MaxVecs)
 	return s
 }
 
@@ -81,24 +82,33 @@ func softmaxPortable(c *Columns) {
 
 func layerNormPortable(c *Columns) {
 	for j := range c.Cols {
-		var mean, ss float32
-		for r := range c.Rows {
-			mean += c.X[r*c.XStride+j]
-		}
-		mean *= c.InvRows
-		for r := range c.Rows {
-			d := c.X[r*c.XStride+j] - mean
-			ss += d * d
-		}
-		std := float32(math.Sqrt(float64(ss*c.InvRows + c.Eps)))
+		mean, std := moments(c, j)
 		for r := range c.Rows {
 			c.Y[r*c.YStride+j] = (c.X[r*c.XStride+j]-mean)/std*c.Gamma[r] + c.Beta[r]
 		}
 	}
 }
 
+// moments are the mean and the standard deviation of column j of X.
+func moments(c *Columns, j int) (mean, std float32) {
+	var ss float32
+	for r := range c.Rows {
+		mean += c.X[r*c.XStride+j]
+	}
+	mean *= c.InvRows
+	for r := range c.Rows {
+		d := c.X[r*c.XStride+j] - mean
+		ss += d * d
+	}
+	return mean, float32(math.Sqrt(float64(ss*c.InvRows + c.Eps)))
+}
+
 func geluPortable(c *Columns) {
 	for j, x := range c.X[:c.Cols] {
-		c.Y[j] = float32(float64(x) * 0.5 * math.Erfc(-float64(x)/math.Sqrt2))
+		c.Y[j] = geluOf(x)
 	}
+}
+
+func geluOf(x float32) float32 {
+	return float32(float64(x) * 0.5 * math.Erfc(-float64(x)/math.Sqrt2))
 }

@@ -105,10 +105,16 @@ func emitSoftmax(s isa, t tables) {
 	w.finish()
 }
 
-// emitLayerNorm writes the two-pass layer norm down each column.
-func emitLayerNorm(s isa) {
-	text(s, "layerNorm", "func(c *Columns)", layerNormDoc)
-	w := begin(s, "layerNorm")
+// norm is the second half of a layer norm: the statistics of a vector of columns and what normalises them.
+type norm struct {
+	w         *sweep
+	mean, std reg.VecPhysical
+	g, b      reg.VecPhysical
+}
+
+// beginNorm opens the loop over vectors of columns and computes their statistics in two passes.
+func beginNorm(s isa, name string) norm {
+	w := begin(s, name)
 	mean, ss, v, inv := s.regs[0], s.regs[1], s.regs[2], s.regs[3]
 	VBROADCASTSS(mem(w.c, columns.invRows), inv)
 	s.zero(mean)
@@ -126,28 +132,48 @@ func emitLayerNorm(s isa) {
 	VSQRTPS(ss, ss)
 	MOVQ(mem(w.c, columns.gamma), w.gamma)
 	MOVQ(mem(w.c, columns.beta), w.beta)
-	g, b := s.regs[4], s.regs[5]
-	w.down("apply", func() {
-		VMOVUPS(mem(w.px, 0), v)
-		VSUBPS(mean, v, v)
-		VDIVPS(ss, v, v)
-		VBROADCASTSS(mem(w.gamma, 0), g)
-		VBROADCASTSS(mem(w.beta, 0), b)
-		VFMADD213PS(b, g, v)
-		VMOVUPS(v, mem(w.py, 0))
-		ADDQ(imm(4), w.gamma)
-		ADDQ(imm(4), w.beta)
-	})
-	w.finish()
+	return norm{w, mean, ss, s.regs[4], s.regs[5]}
 }
 
-// emitGELU writes the exact (erf) GELU over a contiguous run of whole vectors.
-func emitGELU(s isa, t tables) {
-	text(s, "gelu", "func(c *Columns)", geluDoc)
-	e := newExp(s, t, 8)
-	w := begin(s, "gelu")
-	x, z, q, tt, p := s.regs[0], s.regs[1], s.regs[2], s.regs[3], s.regs[4]
-	VMOVUPS(mem(w.x, 0), x)
+// row puts the normalised row at px into v and moves Gamma and Beta on.
+func (n norm) row(v reg.VecPhysical) {
+	VMOVUPS(mem(n.w.px, 0), v)
+	VSUBPS(n.mean, v, v)
+	VDIVPS(n.std, v, v)
+	VBROADCASTSS(mem(n.w.gamma, 0), n.g)
+	VBROADCASTSS(mem(n.w.beta, 0), n.b)
+	VFMADD213PS(n.b, n.g, v)
+	ADDQ(imm(4), n.w.gamma)
+	ADDQ(imm(4), n.w.beta)
+}
+
+// emitLayerNorm writes the two-pass layer norm down each column.
+func emitLayerNorm(s isa) {
+	text(s, "layerNorm", "func(c *Columns)", layerNormDoc)
+	n := beginNorm(s, "layerNorm")
+	v := s.regs[2]
+	n.w.down("apply", func() {
+		n.row(v)
+		VMOVUPS(v, mem(n.w.py, 0))
+	})
+	n.w.finish()
+}
+
+// gelu is the exact (erf) GELU of a vector.
+type gelu struct {
+	s    isa
+	t    tables
+	e    exp
+	x, y reg.VecPhysical // argument and result
+}
+
+// newGELU takes the registers 0 to 9.
+func newGELU(s isa, t tables) gelu { return gelu{s, t, newExp(s, t, 8), s.regs[0], s.regs[4]} }
+
+// emit puts the GELU of x into y.
+func (g gelu) emit() {
+	s, t, x, p := g.s, g.t, g.x, g.y
+	z, q, tt := s.regs[1], s.regs[2], s.regs[3]
 	VANDPS(t.abs, x, z)
 	VMOVUPS(t.one, tt)
 	VMOVAPS(tt, p)
@@ -160,11 +186,20 @@ func emitGELU(s isa, t tables) {
 	VMULPS(tt, q, q)
 	VMULPS(x, x, p)
 	VMULPS(t.negHalf, p, p)
-	e.emit(p, s.regs[5], s.regs[6])
+	g.e.emit(p, s.regs[5], s.regs[6])
 	VMULPS(p, q, q) // (1 − erf(|x|/√2)) / 2
 	s.zero(p)
 	VMAXPS(x, p, p)
 	VFNMADD231PS(z, q, p) // max(x, 0) − |x|·q
-	VMOVUPS(p, mem(w.y, 0))
+}
+
+// emitGELU writes GELU over a contiguous run of whole vectors.
+func emitGELU(s isa, t tables) {
+	text(s, "gelu", "func(c *Columns)", "writes the exact GELU of row 0 of X to row 0 of Y.")
+	g := newGELU(s, t)
+	w := begin(s, "gelu")
+	VMOVUPS(mem(w.x, 0), g.x)
+	g.emit()
+	VMOVUPS(g.y, mem(w.y, 0))
 	w.finish()
 }

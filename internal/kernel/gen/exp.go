@@ -11,6 +11,7 @@ import (
 // tables are the read-only constants, each replicated over the widest vector.
 type tables struct {
 	lanes               operand.Mem // eight all-ones lanes, then eight zero lanes
+	interleave          operand.Mem // 16-bit indices that bring half i of a register's two halves together in lane i
 	expLo, expHi        operand.Mem
 	log2e, ln2Hi, ln2Lo operand.Mem
 	exponentBias        operand.Mem // 127 as int32
@@ -50,6 +51,10 @@ func emitTables() tables {
 			v = ^uint32(0)
 		}
 		DATA(4*i, operand.U32(v))
+	}
+	t.interleave = GLOBL("interleave", 8|16)
+	for i := range 16 {
+		DATA(4*i, operand.U32(i|(16+i)<<16))
 	}
 	t.expLo, t.expHi = splat("expLo", bits(expLo)), splat("expHi", bits(expHi))
 	t.log2e = splat("log2e", bits(math.Log2E))

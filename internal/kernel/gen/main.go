@@ -23,14 +23,16 @@ type isa struct {
 	maxRows int // rows of the largest tile
 	maxVecs int // vectors of the largest tile
 	regs    []reg.VecPhysical
+	bf16    bool // tiles take cells
 }
 
 var (
 	avx512 = isa{"AVX512", 16, 8, 3, []reg.VecPhysical{
 		reg.Z0, reg.Z1, reg.Z2, reg.Z3, reg.Z4, reg.Z5, reg.Z6, reg.Z7, reg.Z8, reg.Z9, reg.Z10, reg.Z11, reg.Z12, reg.Z13, reg.Z14, reg.Z15,
-		reg.Z16, reg.Z17, reg.Z18, reg.Z19, reg.Z20, reg.Z21, reg.Z22, reg.Z23, reg.Z24, reg.Z25, reg.Z26, reg.Z27, reg.Z28, reg.Z29, reg.Z30, reg.Z31}}
+		reg.Z16, reg.Z17, reg.Z18, reg.Z19, reg.Z20, reg.Z21, reg.Z22, reg.Z23, reg.Z24, reg.Z25, reg.Z26, reg.Z27, reg.Z28, reg.Z29, reg.Z30, reg.Z31}, false}
 	avx2 = isa{"AVX2", 8, 6, 2, []reg.VecPhysical{
-		reg.Y0, reg.Y1, reg.Y2, reg.Y3, reg.Y4, reg.Y5, reg.Y6, reg.Y7, reg.Y8, reg.Y9, reg.Y10, reg.Y11, reg.Y12, reg.Y13, reg.Y14, reg.Y15}}
+		reg.Y0, reg.Y1, reg.Y2, reg.Y3, reg.Y4, reg.Y5, reg.Y6, reg.Y7, reg.Y8, reg.Y9, reg.Y10, reg.Y11, reg.Y12, reg.Y13, reg.Y14, reg.Y15}, false}
+	bf16 = isa{"BF16", 16, 8, 3, avx512.regs, true} // AVX512 with AVX512_BF16
 )
 
 func (s isa) wide() bool { return s.lanes == 16 }
@@ -70,17 +72,18 @@ func emitAMD64() {
 	ConstraintExpr("amd64")
 	tables, points := emitTables(), emitPoints()
 	for _, s := range []isa{avx512, avx2} {
-		for rows := 1; rows <= s.maxRows; rows++ {
-			for vecs := 1; vecs <= s.maxVecs; vecs++ {
-				emitTile(s, rows, vecs, tables)
-			}
-		}
+		emitTiles(s, tables)
 		emitSoftmax(s, tables)
 		emitLayerNorm(s)
 		emitGELU(s, tables)
 		emitWinogradInput(s, points)
 		emitWinogradOutput(s, points)
 	}
+	emitTiles(bf16, tables)
+	emitRoundCells(bf16, tables)
+	emitWidenCells(bf16)
+	emitLayerNormCells(bf16, tables)
+	emitGELUCells(bf16, tables)
 	Generate()
 }
 

@@ -11,7 +11,7 @@ import (
 	"coar/internal/kernel/abi"
 )
 
-// Field offsets of abi.Tile; a slice's first word is its data pointer, the second its length.
+// Field offsets of abi.Tile, with which abi.CellTile begins; a slice's first word is its data pointer, the second its length.
 var tile struct {
 	a, b, k, kLen, a2, k2, k2Len, out, res, resLen, spans, spansLen, bStep, relu, aRow, a2Row, outRow, resRow, scale, shift int
 }
@@ -39,12 +39,25 @@ func init() {
 // rowPtr are the general registers that hold the A row pointers.
 var rowPtr = []reg.Register{reg.RAX, reg.RBX, reg.RCX, reg.RDX, reg.RSI, reg.RDI, reg.R8, reg.R9}
 
+// emitTiles writes the tiles of every size.
+func emitTiles(s isa, tables tables) {
+	for rows := 1; rows <= s.maxRows; rows++ {
+		for vecs := 1; vecs <= s.maxVecs; vecs++ {
+			emitTile(s, rows, vecs, tables)
+		}
+	}
+}
+
 // emitTile writes one rows x vecs block: accumulators stay in registers over the whole reduction.
 //
 // Register use: acc[r][v] first, then one register per B vector, the rest rotate for broadcasts of A.
 // Every general register is taken, so the walk over the spans keeps its place on the stack.
 func emitTile(s isa, rows, vecs int, tables tables) {
-	text(s, fmt.Sprintf("tile%dx%d", rows, vecs), "func(t *Tile)", tileDoc(rows, vecs))
+	signature := "func(t *Tile)"
+	if s.bf16 {
+		signature = "func(t *CellTile)"
+	}
+	text(s, fmt.Sprintf("tile%dx%d", rows, vecs), signature, tileDoc(rows, vecs))
 	next, left := AllocLocal(8), AllocLocal(8)
 	acc := func(r, v int) reg.VecPhysical { return s.regs[r*vecs+v] }
 
@@ -67,8 +80,8 @@ func emitTile(s isa, rows, vecs int, tables tables) {
 	for i := range rows * vecs {
 		s.zero(s.regs[i])
 	}
-	emitReduction(s, rows, vecs, "k", tile.a, tile.aRow, tile.k, tile.kLen, acc)
-	emitReduction(s, rows, vecs, "k2", tile.a2, tile.a2Row, tile.k2, tile.k2Len, acc)
+	emitReduction(s, rows, vecs, "k", tile.a, tile.aRow, tile.k, tile.kLen)
+	emitReduction(s, rows, vecs, "k2", tile.a2, tile.a2Row, tile.k2, tile.k2Len)
 
 	MOVQ(next, at)
 	emitEpilogue(s, rows, vecs, t, at, acc, s.regs[rows*vecs], tables)
@@ -82,9 +95,9 @@ func emitTile(s isa, rows, vecs int, tables tables) {
 
 // emitReduction adds Σ_k A·B to the accumulators, with A and its steps taken from the named fields.
 // Expects t in R15, the span's first B vector in R10 and the step between vectors, in elements, in R14.
-func emitReduction(s isa, rows, vecs int, name string, aField, rowField, kField, lenField int, acc func(r, v int) reg.VecPhysical) {
+func emitReduction(s isa, rows, vecs int, name string, aField, rowField, kField, lenField int) {
 	t, b, k, n, bOff, aOff, step := reg.R15, reg.R10, reg.R11, reg.R12, reg.R13, reg.RBP, reg.R14
-	bvec := func(v int) reg.VecPhysical { return s.regs[rows*vecs+v] }
+	bvec := s.regs[rows*vecs:][:vecs]
 	spare := s.regs[rows*vecs+vecs:]
 	loop, done := label(s, rows, vecs, name), label(s, rows, vecs, name+"done")
 	MOVQ(mem(t, lenField), n)
@@ -100,24 +113,33 @@ func emitReduction(s isa, rows, vecs int, name string, aField, rowField, kField,
 	MOVLQSX(mem(k, 0), aOff)
 	MOVLQSX(mem(k, 4), bOff)
 	LEAQ(memIndex(b, bOff, 4, 0), bOff)
-	VMOVUPS(mem(bOff, 0), bvec(0))
+	VMOVUPS(mem(bOff, 0), bvec[0])
 	if vecs > 1 {
-		VMOVUPS(memIndex(bOff, step, 4, 0), bvec(1))
+		VMOVUPS(memIndex(bOff, step, 4, 0), bvec[1])
 	}
 	if vecs > 2 {
-		VMOVUPS(memIndex(bOff, step, 8, 0), bvec(2)) // step counts elements: two steps are 8 bytes each
+		VMOVUPS(memIndex(bOff, step, 8, 0), bvec[2]) // step counts elements: two steps are 8 bytes each
 	}
 	for r := range rows {
 		a := spare[r%len(spare)]
 		VBROADCASTSS(memIndex(rowPtr[r], aOff, 4, 0), a)
-		for v := range vecs {
-			VFMADD231PS(bvec(v), a, acc(r, v))
-		}
+		s.multiply(a, bvec, s.regs[r*vecs:])
 	}
 	ADDQ(imm(8), k)
 	DECQ(n)
 	JNZ(operand.LabelRef(loop))
 	Label(done)
+}
+
+// multiply adds the products of a and each vector of b to acc.
+func (s isa) multiply(a reg.VecPhysical, b, acc []reg.VecPhysical) {
+	if s.bf16 {
+		multiplyCells(a, b, acc)
+		return
+	}
+	for v := range b {
+		VFMADD231PS(b[v], a, acc[v])
+	}
 }
 
 func label(s isa, rows, vecs int, name string) string {
@@ -143,10 +165,14 @@ func emitEpilogue(s isa, rows, vecs int, t, sp reg.GPPhysical, acc func(r, v int
 	MOVQ(mem(t, tile.res), res)
 	MOVLQSX(mem(sp, spanRes), at)
 	LEAQ(memIndex(res, at, 4, 0), res)
-	for r := range rows {
-		MOVLQSX(mem(t, tile.resRow+4*r), at)
-		for v := range vecs {
-			VADDPS(memIndex(res, at, 4, v*s.bytes()), acc(r, v), acc(r, v))
+	if s.bf16 {
+		addCellResidual(s, rows, vecs, t, res, acc, tmp)
+	} else {
+		for r := range rows {
+			MOVLQSX(mem(t, tile.resRow+4*r), at)
+			for v := range vecs {
+				VADDPS(memIndex(res, at, 4, v*s.bytes()), acc(r, v), acc(r, v))
+			}
 		}
 	}
 	Label(noRes)
@@ -175,6 +201,10 @@ func emitEpilogue(s isa, rows, vecs int, t, sp reg.GPPhysical, acc func(r, v int
 		LEAQ(tables.lanes, reg.RCX)
 		NEGQ(last)
 		VMOVUPS(memIndex(reg.RCX, last, 4, 32), tmp)
+	}
+	if s.bf16 {
+		storeCells(s, rows, vecs, t, out, last, acc, tables)
+		return
 	}
 	for r := range rows {
 		MOVLQSX(mem(t, tile.outRow+4*r), at)
