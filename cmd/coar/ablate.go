@@ -71,6 +71,7 @@ Examples: 0-99,120 (dataset positions), class:cat, errors, correct, file:ids.txt
 	f.StringVar(&o.inputs.Split, "split", "test", "which files of cifar10 and idx (test or train); elsewhere only names the margins' file")
 	f.StringVar(&o.inputs.Classes, "classes", "", "file of class names: one per line, or folder and output number")
 	f.StringVar(&o.dtype, "dtype", "float32", "how margins are stored: float32 or float16")
+	f.StringVar(&o.inputs.Precision, "precision", "f32", "f32, or bf16: bfloat16 weights and activations, float32 sums; faster and coarser")
 	f.BoolVar(&o.allowISA, "allow-isa-change", false, "resume on another instruction set: margins then differ in the last bits, and the run says so")
 	o.resources.add(cmd)
 	o.images.add(cmd)
@@ -91,6 +92,7 @@ type ablateReport struct {
 	Seconds        float64       `json:"seconds"`       // that those rows took
 	PerSecond      float64       `json:"margins_per_second"`
 	Output         string        `json:"output"`
+	Precision      string        `json:"precision"`
 	InstructionSet string        `json:"instruction_set"`
 }
 
@@ -168,7 +170,7 @@ func doAblate(ctx context.Context, cmd *cobra.Command, o *ablateOptions) (*ablat
 		return nil, err
 	}
 	return &ablateReport{Run: o.run, Arch: m.Arch, Components: m.NComponents(), Groups: m.Groups, Examples: m.NExamples(), Correct: correct,
-		Accuracy: float64(correct) / float64(m.NExamples()), Rows: m.Masks, RowsMeasured: measured, Seconds: seconds, PerSecond: float64(measured*m.NExamples()) / seconds, Output: m.Output, InstructionSet: s.Engine.Set.Name}, nil
+		Accuracy: float64(correct) / float64(m.NExamples()), Rows: m.Masks, RowsMeasured: measured, Seconds: seconds, PerSecond: float64(measured*m.NExamples()) / seconds, Output: m.Output, Precision: m.Precision, InstructionSet: s.Engine.Set.Name}, nil
 }
 
 // maxRows is far beyond any study; it keeps file sizes within 63 bits.
@@ -219,7 +221,7 @@ func (o *ablateOptions) manifest(ctx context.Context, s *study.Subject, rows *ro
 		Classes: outputNames(s), Preprocessing: preprocessing(dataset.Preprocess(s.Model.Preprocess)),
 		Include: o.inputs.Model.Include, Exclude: o.inputs.Model.Exclude,
 		Fraction: rows.fraction, Seed: o.seed, Masks: rows.count, MasksSHA: rows.sha,
-		Output: o.output, Split: o.inputs.Split, DType: o.dtype, Precision: "f32", InstructionSet: s.Engine.Set.Name,
+		Output: o.output, Split: o.inputs.Split, DType: o.dtype, Precision: o.inputs.Precision, InstructionSet: s.Engine.Set.Name,
 	}
 	for _, p := range positions {
 		m.ExampleIDs = append(m.ExampleIDs, s.Source.ID(p))
@@ -358,6 +360,7 @@ func (o *ablateOptions) fill(m *store.Manifest) {
 	set("masks", func() { o.masks = m.Masks })
 	set("output", func() { o.output = m.Output })
 	set("split", func() { o.inputs.Split = m.Split })
+	set("precision", func() { o.inputs.Precision = m.Precision })
 	set("dtype", func() { o.dtype = m.DType })
 	set("fraction", func() { o.fraction = m.Fraction })
 	set("examples", func() { o.examples = "" })

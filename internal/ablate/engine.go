@@ -28,8 +28,9 @@ type Examples interface {
 type Engine struct {
 	Model   *models.Model
 	Set     *kernel.Set
-	Workers int // 0: one per processor
-	Batch   int // examples per run; 0: chosen from the model
+	BF16    bool // multiply in bfloat16; Set must have it
+	Workers int  // 0: one per processor
+	Batch   int  // examples per run; 0: chosen from the model
 
 	once    sync.Once
 	workers []*worker
@@ -183,7 +184,7 @@ func (w *worker) load(ex Examples, first, n int) (*models.Program, error) {
 	p := w.programs[size]
 	if p == nil {
 		var err error
-		if p, err = w.engine.Model.NewProgram(w.engine.Set, size, height, width); err != nil {
+		if p, err = w.engine.Model.NewProgram(models.Build{Set: w.engine.Set, BF16: w.engine.BF16, Batch: size, Height: height, Width: width}); err != nil {
 			return nil, err
 		}
 		w.programs[size] = p

@@ -322,7 +322,7 @@ func TestImagesOfAnotherSizeAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.NewProgram(nil, 1, 28, 28); fault.KindOf(err) != fault.Conflict || err == nil {
+	if _, err := m.NewProgram(Build{Batch: 1, Height: 28, Width: 28}); fault.KindOf(err) != fault.Conflict || err == nil {
 		t.Errorf("28x28 images for a model of 32x32: %v", err)
 	}
 }

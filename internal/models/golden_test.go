@@ -149,7 +149,7 @@ func TestMarginsAgreeWithPyTorch(t *testing.T) {
 			if testing.Short() || slow && os.Getenv("COAR_SLOW") == "" {
 				t.Skip("minutes with portable kernels; COAR_SLOW=1 runs it")
 			}
-			worst := checkGolden(t, set, g)
+			worst := checkGolden(t, set, false, g)
 			t.Logf("%s: largest difference %.2g", set.Name, worst)
 			if worst > tolerance {
 				t.Errorf("margins differ from PyTorch's by up to %g", worst)
@@ -159,7 +159,7 @@ func TestMarginsAgreeWithPyTorch(t *testing.T) {
 }
 
 // checkGolden runs every row at several batch sizes and returns the largest difference from the golden margins.
-func checkGolden(t *testing.T, set *kernel.Set, g golden) float64 {
+func checkGolden(t *testing.T, set *kernel.Set, bf16 bool, g golden) float64 {
 	m := openGolden(t, g)
 	if len(m.Groups) != len(g.Groups) {
 		t.Fatalf("%d component groups, PyTorch has %d", len(m.Groups), len(g.Groups))
@@ -177,7 +177,7 @@ func checkGolden(t *testing.T, set *kernel.Set, g golden) float64 {
 		if batch > 1 && batch/2 >= n {
 			break
 		}
-		prog, err := m.NewProgram(set, batch, g.Side, g.Side)
+		prog, err := m.NewProgram(Build{Set: set, BF16: bf16, Batch: batch, Height: g.Side, Width: g.Side})
 		if err != nil {
 			t.Fatal(err)
 		}

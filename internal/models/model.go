@@ -174,12 +174,20 @@ func (m *Model) Batch(n, h, w int) int {
 	return b
 }
 
-// NewProgram builds the graph for batch examples of h x w pixels per run. Each worker needs its own; the weights are shared.
-func (m *Model) NewProgram(set *kernel.Set, batch, h, w int) (*Program, error) {
-	if m.Height != 0 && (h != m.Height || w != m.Width) {
-		return nil, fault.Conflictf("models: %s takes images of %dx%d, these are %dx%d", m.Arch, m.Height, m.Width, h, w)
+// Build says how a model's graph is to be built.
+type Build struct {
+	Set           *kernel.Set
+	BF16          bool // see nn.NewBuilder; Set must have bfloat16
+	Batch         int  // examples per run
+	Height, Width int  // of the images, in pixels
+}
+
+// NewProgram builds the graph. Each worker needs its own; the weights are shared.
+func (m *Model) NewProgram(o Build) (*Program, error) {
+	if m.Height != 0 && (o.Height != m.Height || o.Width != m.Width) {
+		return nil, fault.Conflictf("models: %s takes images of %dx%d, these are %dx%d", m.Arch, m.Height, m.Width, o.Height, o.Width)
 	}
-	b := nn.NewBuilder(set, batch, m.Channels, h, w, m.masked)
+	b := nn.NewBuilder(o.Set, o.BF16, o.Batch, m.Channels, o.Height, o.Width, m.masked)
 	p, err := b.Compile(m.build(b))
 	if err != nil {
 		return nil, fmt.Errorf("models: build %s: %w", m.Arch, err)

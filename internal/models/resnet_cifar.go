@@ -76,6 +76,6 @@ func (bp *blueprint) residualNet(stem conv2d, blocks []basicBlock, head linear, 
 				x = b.ConvAddSubsampled(y, layers[bl.conv2.key], nn.ReLU, 1, x, (bl.out-bl.in)/2)
 			}
 		}
-		return b.Conv(b.AveragePool("avgpool", x, side), layers[head.key], nn.None, 0)
+		return b.Head(b.AveragePool("avgpool", x, side), layers[head.key])
 	}
 }

@@ -103,7 +103,7 @@ func buildTorchvision(s shapes, name string, counts [4]int, bottleneck bool) *bl
 			}
 			x = b.ConvAdd(x, layers[bl.convs[last].key], nn.ReLU, pad, skip)
 		}
-		return b.Conv(b.AveragePool("avgpool", x, 1), layers[fc.key], nn.None, 0)
+		return b.Head(b.AveragePool("avgpool", x, 1), layers[fc.key])
 	}
 	return bp
 }

@@ -137,6 +137,6 @@ func (bp *blueprint) transformer(v vitSizes, blocks []encoderBlock, head linear,
 			hidden := b.Conv(norm(e.key+".ln_2", x), e.mlp0.layer(t), nn.GELU, 0)
 			x = b.ConvAdd(hidden, e.mlp3.layer(t), nn.None, 0, x)
 		}
-		return b.Conv(norm("encoder.ln", b.ClassTokens(x, tokens)), head.layer(t), nn.None, 0)
+		return b.Head(norm("encoder.ln", b.ClassTokens(x, tokens)), head.layer(t))
 	}
 }

@@ -12,6 +12,7 @@ import (
 // Builder assembles one worker's graph. Its methods may be chained freely: the first error sticks and Compile reports it.
 type Builder struct {
 	set    *kernel.Set
+	bf16   bool
 	graph  *G.ExprGraph
 	batch  *Batch
 	size   int // examples per run
@@ -30,15 +31,19 @@ type Builder struct {
 // Map is an activation in the graph under construction.
 type Map struct {
 	Plane
-	node   *G.Node
-	phases *G.Node    // split by parity, made at the first use with stride 2
-	frozen bool       // no keep value reaches it
-	holds  *constants // which channels hold one value; nil where that is never known
+	node    *G.Node
+	phases  *G.Node    // split by parity, made at the first use with stride 2
+	rounded *Map       // in bfloat16, made at the first use
+	frozen  bool       // no keep value reaches it
+	last    bool       // only the head reads it
+	holds   *constants // which channels hold one value; nil where that is never known
 }
 
 // NewBuilder starts a graph for size examples of shape [c, h, w] per run; masked names the weights whose rows are components.
-func NewBuilder(set *kernel.Set, size, c, h, w int, masked map[string]bool) *Builder {
-	b := &Builder{set: set, graph: G.NewGraph(), batch: &Batch{}, size: size, masked: masked, keeps: map[string][]float32{}, names: map[string]bool{},
+// With bf16, layers multiply bfloat16 weights and activations and sum in float32; what no keep value reaches, norms,
+// softmax and the head stay float32, and so do a transformer's residual tokens.
+func NewBuilder(set *kernel.Set, bf16 bool, size, c, h, w int, masked map[string]bool) *Builder {
+	b := &Builder{set: set, bf16: bf16, graph: G.NewGraph(), batch: &Batch{}, size: size, masked: masked, keeps: map[string][]float32{}, names: map[string]bool{},
 		ops: map[*G.Node]planeOp{}, reads: map[*G.Node][]*G.Node{}}
 	b.images = tensor.New(tensor.WithShape(size, c, h, w), tensor.Of(tensor.Float32))
 	b.input = b.value("images", b.images)
@@ -84,9 +89,9 @@ func (b *Builder) fail(format string, args ...any) {
 	}
 }
 
-// layerInputs are a layer's constant inputs, the factors of Winograd products among them if wants, and its keep vector
-// where its rows are components.
-func (b *Builder) layerInputs(l Layer, wino bool) []*G.Node {
+// layerInputs are a layer's constant inputs, derived weights among them, and its keep vector where its rows are components.
+func (b *Builder) layerInputs(c *conv) []*G.Node {
+	l := c.layer
 	scale, shift := l.Scale, l.Shift
 	if scale == nil {
 		scale = filled(l.Out, 1)
@@ -95,8 +100,11 @@ func (b *Builder) layerInputs(l Layer, wino bool) []*G.Node {
 		shift = make([]float32, l.Out)
 	}
 	in := []*G.Node{b.weight(l.Key, l.Weight, l.Out, l.In*l.Kernel*l.Kernel), b.weight(l.Key+"/scale", scale, l.Out), b.weight(l.Key+"/shift", shift, l.Out)}
-	if wino {
-		in = append(in, b.value(l.Key+"/winograd", tensor.New(tensor.WithShape(kernel.WinogradProducts, l.Out, l.In), tensor.WithBacking(l.winogradFactors()))))
+	switch {
+	case c.direct.cells:
+		in = append(in, b.weight(l.Key+"/cells", l.cellWeights(), l.Out, c.depth*l.Kernel*l.Kernel))
+	case c.wino != nil:
+		in = append(in, b.weight(l.Key+"/winograd", l.winogradFactors(), kernel.WinogradProducts, l.Out, l.In))
 	}
 	if b.masked[l.Key] {
 		keep := filled(l.Out, 1)
@@ -167,8 +175,8 @@ func (b *Builder) Stem(x *Map, l Layer, pool bool, pad int) *Map {
 
 func (b *Builder) stem(x *Map, l Layer, act Activation, pool bool, conv, out Plane) *Map {
 	v, node := b.read(x, l)
-	c := newConv(b.set, l, v, conv, act, nil, b.masked[l.Key])
-	n := b.apply(newStem(c, pool, out, b.batch), append([]*G.Node{node}, b.layerInputs(l, false)...)...)
+	c := newConv(b.set, l, v, x.Plane, conv, act, nil, b.masked[l.Key])
+	n := b.apply(newStem(c, pool, out, b.batch), append([]*G.Node{node}, b.layerInputs(c)...)...)
 	return &Map{Plane: out, node: n, holds: c.makes}
 }
 
@@ -183,7 +191,7 @@ func (b *Builder) Conv(x *Map, l Layer, act Activation, pad int) *Map {
 
 // ConvAdd adds the map skip before the activation.
 func (b *Builder) ConvAdd(x *Map, l Layer, act Activation, pad int, skip *Map) *Map {
-	return b.conv(x, l, act, pad, &residual{node: skip.node, stride: skip.Stride(), at: func(y int) int { return skip.At(y, 0) },
+	return b.conv(x, l, act, pad, &residual{node: skip.node, plane: skip.Plane, stride: skip.Stride(), at: func(y int) int { return skip.At(y, 0) },
 		c: skip.C, flat: skip.contiguous()})
 }
 
@@ -192,19 +200,33 @@ func (b *Builder) ConvAdd(x *Map, l Layer, act Activation, pad int, skip *Map) *
 func (b *Builder) ConvAddSubsampled(x *Map, l Layer, act Activation, pad int, skip *Map, shift int) *Map {
 	p := phasesOf(skip.Plane)
 	d := skip.Pad
-	return b.conv(x, l, act, pad, &residual{node: b.split(skip), stride: p.stride(),
+	return b.conv(x, l, act, pad, &residual{node: b.split(skip), plane: skip.Plane, stride: p.stride(),
 		at: func(y int) int { return p.at(2*y+d, d) }, shift: shift, c: skip.C})
 }
 
 func (b *Builder) conv(x *Map, l Layer, act Activation, pad int, res *residual) *Map {
+	if b.bf16 {
+		x = b.cells(x)
+	}
 	v, node := b.read(x, l)
 	out := b.outPlane(x, l, pad)
-	c := newConv(b.set, l, v, out, act, res, b.masked[l.Key])
+	out.Cells = b.bf16 && (act != None || out.H > 1)
+	return b.layer(x, v, node, l, act, out, res)
+}
+
+// Head applies the last linear layer, in float32.
+func (b *Builder) Head(x *Map, l Layer) *Map {
+	v, node := b.read(x, l)
+	return b.layer(x, v, node, l, None, b.outPlane(x, l, 0), nil)
+}
+
+func (b *Builder) layer(x *Map, v view, node *G.Node, l Layer, act Activation, out Plane, res *residual) *Map {
+	c := newConv(b.set, l, v, x.Plane, out, act, res, b.masked[l.Key])
 	c.reads = x.holds
-	if winogradFits(l) && b.err == nil {
+	if winogradFits(l) && !x.Cells && b.err == nil {
 		c.wino = newWinograd(b.set, l, v, x.Plane, out, res, &b.work)
 	}
-	inputs := append([]*G.Node{node}, b.layerInputs(l, c.wino != nil)...)
+	inputs := append([]*G.Node{node}, b.layerInputs(c)...)
 	if res != nil {
 		inputs = append(inputs, res.node)
 	}
@@ -213,7 +235,7 @@ func (b *Builder) conv(x *Map, l Layer, act Activation, pad int, res *residual) 
 
 // AveragePool averages the map over side x side windows that cover it.
 func (b *Builder) AveragePool(id string, x *Map, side int) *Map {
-	op, out := newPool(id, x.Plane, side)
+	op, out := newPool(b.set, id, x.Plane, side)
 	return &Map{Plane: out, node: b.apply(op, x.node)}
 }
 
@@ -232,8 +254,10 @@ func (b *Builder) LayerNorm(key string, x *Map, weight, bias []float32, eps floa
 	if x.frozen {
 		batch = b.batch
 	}
-	op := newLayerNorm(b.set, key+"/op", x.Plane, eps, batch)
-	return &Map{Plane: x.Plane, node: b.apply(op, x.node, b.weight(key+".weight", weight, x.C), b.weight(key+".bias", bias, x.C)), frozen: x.frozen}
+	out := x.Plane
+	out.Cells = b.bf16 && !x.frozen && !x.last
+	op := newLayerNorm(b.set, key+"/op", x.Plane, out, eps, batch)
+	return &Map{Plane: out, node: b.apply(op, x.node, b.weight(key+".weight", weight, x.C), b.weight(key+".bias", bias, x.C)), frozen: x.frozen}
 }
 
 // Attention is multi-head self-attention on the concatenated projections qkv.
@@ -245,5 +269,5 @@ func (b *Builder) Attention(id string, qkv *Map, tokens, heads int) *Map {
 // ClassTokens picks every example's first token.
 func (b *Builder) ClassTokens(x *Map, tokens int) *Map {
 	op := newClassToken("class_tokens", x.Plane, tokens)
-	return &Map{Plane: op.out, node: b.apply(op, x.node)}
+	return &Map{Plane: op.out, node: b.apply(op, x.node), last: true}
 }

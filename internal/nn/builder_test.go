@@ -73,7 +73,7 @@ func TestAveragePoolMatchesDefinition(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	for _, c := range []struct{ side, windows, size, pad int }{{8, 1, 3, 0}, {7, 1, 1, 1}, {8, 4, 2, 1}, {9, 3, 16, 0}, {5, 5, 4, 2}} {
 		m := drawImages(rng, c.size, 3, c.side, c.side)
-		b := NewBuilder(detect(t), c.size, 3, c.side, c.side, nil)
+		b := NewBuilder(detect(t), false, c.size, 3, c.side, c.side, nil)
 		in := b.Pack(c.pad)
 		p, err := b.Compile(b.AveragePool("pool", &in, c.windows))
 		if err != nil {
@@ -99,7 +99,7 @@ func TestAveragePoolMatchesDefinition(t *testing.T) {
 func TestCompileRefusesNamesUsedTwice(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	l, other := drawLayer(rng, "conv.weight", 3, 3, 3, 1), drawLayer(rng, "conv.weight", 3, 3, 3, 1)
-	b := NewBuilder(detect(t), 2, 3, 7, 7, nil)
+	b := NewBuilder(detect(t), false, 2, 3, 7, 7, nil)
 	in := b.Pack(1)
 	x := b.Conv(b.Conv(&in, l, ReLU, 1), other, None, 0)
 	if _, err := b.Compile(b.AveragePool("pool", x, 1)); err == nil || !strings.Contains(err.Error(), "conv.weight") {
@@ -124,7 +124,7 @@ func TestCompileRefusesCollidingHashes(t *testing.T) {
 		}
 		names[h] = name
 	}
-	b := NewBuilder(detect(t), 1, features, 1, 1, nil)
+	b := NewBuilder(detect(t), false, 1, features, 1, 1, nil)
 	in := b.Pack(0)
 	layer := func(key string) Layer {
 		return Layer{Key: key, Weight: data, Out: features, In: features, Kernel: 1, Stride: 1}
@@ -141,7 +141,7 @@ func TestBuilderKeepsItsFirstError(t *testing.T) {
 		"5 channels":  drawLayer(rng, "conv.weight", 4, 5, 3, 1),
 		"border of 3": drawLayer(rng, "conv.weight", 4, 3, 7, 1),
 	} {
-		b := NewBuilder(detect(t), 2, 3, 9, 9, nil)
+		b := NewBuilder(detect(t), false, 2, 3, 9, 9, nil)
 		in := b.Pack(1)
 		x := b.Conv(b.Conv(&in, l, ReLU, 0), drawLayer(rng, "next.weight", 4, 9, 3, 2), ReLU, 0)
 		if _, err := b.Compile(b.AveragePool("pool", x, 1)); err == nil || !strings.Contains(err.Error(), what) {

@@ -23,9 +23,6 @@ type Layer struct {
 // outSize is the number of output positions along an axis of n.
 func (l Layer) outSize(n int) int { return (n+2*l.Pad-l.Kernel)/l.Stride + 1 }
 
-// taps is the number of weights of one row.
-func (l Layer) taps() int { return l.In * l.Kernel * l.Kernel }
-
 // Activation is what follows the shift and the residual.
 type Activation int
 
@@ -50,6 +47,7 @@ type conv struct {
 	reads  *constants // of the input; nil where it can have none
 	makes  *constants // of the output
 	wino   *winograd  // nil: every row is computed directly
+	depth  int        // stored channels of the input
 	rows   []int32    // 0, 1, …, Out-1
 	shift  []float32  // the layer's shift with the constant inputs folded in
 	chosen [4][]int32 // output channels by (ablated, with residual)
@@ -58,6 +56,7 @@ type conv struct {
 // residual says where output channel c finds what is added to it: channel c-shift of a map, if there is one.
 type residual struct {
 	node   *G.Node
+	plane  Plane // the channels' form
 	stride int
 	at     func(y int) int // element of channel 0, row y, column 0
 	shift  int
@@ -82,9 +81,10 @@ func directView(in Plane, l Layer) view {
 		func(ky, kx int) int { return ky*in.RowLen() + kx*in.G }, in.contiguous() && l.Kernel == 1}
 }
 
-func newConv(set *kernel.Set, l Layer, v view, out Plane, act Activation, res *residual, masked bool) *conv {
-	steps := make([]kernel.Offset, 0, l.taps())
-	for c := range l.In {
+func newConv(set *kernel.Set, l Layer, v view, in, out Plane, act Activation, res *residual, masked bool) *conv {
+	depth := in.Rows()
+	steps := make([]kernel.Offset, 0, depth*l.Kernel*l.Kernel)
+	for c := range depth {
 		for ky := range l.Kernel {
 			for kx := range l.Kernel {
 				steps = append(steps, kernel.Offset{A: int32(len(steps)), B: int32(c*v.stride + v.tap(ky, kx))})
@@ -92,11 +92,12 @@ func newConv(set *kernel.Set, l Layer, v view, out Plane, act Activation, res *r
 		}
 	}
 	c := &conv{base: newPlaneBase(l.Key+"/op", out), layer: l, act: act, plane: out, masked: masked, res: res,
-		makes: newConstants(out.C), shift: make([]float32, l.Out)}
+		makes: newConstants(out.C), shift: make([]float32, l.Out), depth: depth}
 	for r := range l.Out {
 		c.rows = append(c.rows, int32(r))
 	}
-	c.direct = newProduct(set, steps, convSpans(set, v, out, res), l.In*min(l.Kernel, 3)*set.MaxVecs*set.Lanes*4)
+	c.direct = newProduct(set, steps, convSpans(set, v, out, res), depth*min(l.Kernel, 3)*set.MaxVecs*set.Lanes*4)
+	c.direct.cells = in.Cells
 	c.blocker.maxRows = set.MaxRows
 	return c
 }
@@ -133,7 +134,7 @@ func (c *conv) args(in []G.Value) layerArgs {
 		}
 		return v
 	}
-	a.derived = take(c.wino != nil)
+	a.derived = take(c.wino != nil || c.direct.cells)
 	a.keep = take(c.masked)
 	a.res = take(c.res != nil)
 	return a
@@ -157,7 +158,11 @@ func (c *conv) compute(a layerArgs, dst []float32) {
 		c.plan(a, shift, 0)
 	}
 	c.plan(a, shift, 1)
-	c.direct.run(operands{a: a.w, b: a.x, out: dst, res: a.res, relu: c.act == ReLU}, c.blocks)
+	w := a.w
+	if c.direct.cells {
+		w = a.derived
+	}
+	c.direct.run(operands{a: w, b: a.x, out: dst, res: a.res, relu: c.act == ReLU}, c.blocks)
 	if c.wino != nil {
 		c.wino.run(c, a, shift, dst)
 	}
@@ -193,7 +198,7 @@ func (c *conv) noteConstants(a layerArgs) {
 
 // foldConstants returns the shift with what constant input channels add to it, where no border makes that depend on the position.
 func (c *conv) foldConstants(a layerArgs) []float32 {
-	if c.reads.few() || c.layer.Kernel > 1 {
+	if c.reads.few() || c.layer.Kernel > 1 || c.direct.cells {
 		c.direct.live = c.direct.steps
 		return a.shift
 	}
@@ -217,22 +222,29 @@ func (c *conv) foldConstants(a layerArgs) []float32 {
 
 // plan appends blocks for the chosen rows: of the kept ones (class 0) or the ablated ones (class 1).
 func (c *conv) plan(a layerArgs, shift []float32, class int) {
-	size, stride := int32(c.layer.taps()), int32(c.plane.Stride())
+	size, stride := c.depth*c.layer.Kernel*c.layer.Kernel, c.plane.Stride()
 	for with := range 2 {
 		rows := c.chosen[class+2*with]
 		c.add(len(rows), block{empty: class == 1, residual: with == 1}, func(b *block, i, n int) {
 			r := rows[n]
-			b.a[i], b.out[i] = r*size, r*stride
+			at, form := c.plane.row(int(r))
+			b.a[i], b.out[i], b.outForm[i] = r*int32(size), int32(at*stride), form
 			if b.residual {
-				b.res[i] = c.resRow(r)
+				b.res[i], b.resForm[i] = c.res.row(int(r))
 			}
 			b.scale[i], b.shift[i] = c.rowScale(a, r), shift[r]
+			if i == b.rows-1 {
+				b.pair(rows[n-i:])
+			}
 		})
 	}
 }
 
-// resRow is where the residual's channel for output channel r starts.
-func (c *conv) resRow(r int32) int32 { return (r - int32(c.res.shift)) * int32(c.res.stride) }
+// row is where the channel that is added to output channel c starts, and its form.
+func (r *residual) row(c int) (int32, kernel.Form) {
+	at, form := r.plane.row(c - r.shift)
+	return int32(at * r.stride), form
+}
 
 func (c *conv) rowScale(a layerArgs, r int32) float32 {
 	if a.keep == nil {
@@ -241,9 +253,16 @@ func (c *conv) rowScale(a layerArgs, r int32) float32 {
 	return a.scale[r] * a.keep[r]
 }
 
-// gelu applies the activation to the chosen channels in place; the zeros of the border stay zero.
+// gelu applies the activation to the chosen channels in place; the zeros of the border stay zero. In cells, all are chosen.
 func (c *conv) gelu(dst []float32) {
 	n := c.plane.extent(c.plane.H) * c.plane.RowLen()
+	if c.plane.Cells {
+		for r := range c.plane.Rows() {
+			x := dst[r*c.plane.Stride():]
+			c.direct.set.GELUCells(&kernel.Columns{X: x, Y: x, Rows: 1, Cols: n})
+		}
+		return
+	}
 	for _, rows := range c.chosen {
 		for _, r := range rows {
 			x := dst[int(r)*c.plane.Stride():]

@@ -92,7 +92,7 @@ func compile(t *testing.T, set *kernel.Set, size, c, h, w int, masked []string, 
 	for _, k := range masked {
 		keys[k] = true
 	}
-	b := NewBuilder(set, size, c, h, w, keys)
+	b := NewBuilder(set, false, size, c, h, w, keys)
 	m := build(b)
 	if m.H > 1 {
 		m = b.AveragePool("flatten", m, m.H)

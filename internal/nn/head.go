@@ -1,6 +1,10 @@
 package nn
 
-import G "gorgonia.org/gorgonia"
+import (
+	G "gorgonia.org/gorgonia"
+
+	"coar/internal/kernel"
+)
 
 // pool averages windows of a map: side x side of them, each giving one feature per channel, in the order of a
 // flattened [C, side, side] tensor.
@@ -8,11 +12,28 @@ type pool struct {
 	base
 	in   Plane
 	side int
+	set  *kernel.Set
+	wide [2][]float32 // two channels of cells as float32
 }
 
-func newPool(id string, in Plane, side int) (*pool, Plane) {
+func newPool(set *kernel.Set, id string, in Plane, side int) (*pool, Plane) {
 	out := Plane{C: in.C * side * side, H: 1, W: 1, G: in.G}
-	return &pool{base: newPlaneBase(id, out), in: in, side: side}, out
+	p := &pool{base: newPlaneBase(id, out), in: in, side: side, set: set}
+	if in.Cells {
+		p.wide = [2][]float32{buffer(in.Stride()), buffer(in.Stride())}
+	}
+	return p, out
+}
+
+// channel is channel c of x, which come in ascending order.
+func (p *pool) channel(x []float32, c int) []float32 {
+	if !p.in.Cells {
+		return x[c*p.in.Stride():]
+	}
+	if c%2 == 0 {
+		p.set.WidenCells(&kernel.Cells{Even: p.wide[0], Odd: p.wide[1], Cells: x[c/2*p.in.Stride():], Cols: p.in.Stride()})
+	}
+	return p.wide[c%2]
 }
 
 func (p *pool) Do(in ...G.Value) (G.Value, error) {
@@ -21,11 +42,12 @@ func (p *pool) Do(in ...G.Value) (G.Value, error) {
 	inv := 1 / float32(h*w)
 	stride := p.shape[1]
 	for c := range p.in.C {
+		channel := p.channel(x, c)
 		for k := range p.side * p.side {
 			sum := p.buf[(c*p.side*p.side+k)*stride:][:g]
 			clear(sum)
 			for y := range h {
-				row := x[c*p.in.Stride()+p.in.At(k/p.side*h+y, k%p.side*w):][:w*g]
+				row := channel[p.in.At(k/p.side*h+y, k%p.side*w):][:w*g]
 				for at := 0; at < len(row); at += g {
 					for i, v := range row[at : at+g] {
 						sum[i] += v

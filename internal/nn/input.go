@@ -14,9 +14,6 @@ type frozen struct {
 	seen  uint64
 }
 
-// keeps says that the op's output must survive from run to run.
-func (f *frozen) keeps() bool { return f.batch != nil }
-
 // stale says, once per load, that the op must compute again. An op without a batch is always stale.
 func (f *frozen) stale() bool {
 	if f.batch == nil {
@@ -35,7 +32,7 @@ type pack struct {
 }
 
 func newPack(p Plane, batch *Batch) *pack {
-	return &pack{base: newPlaneBase("images/plane", p), frozen: frozen{batch: batch}, plane: p}
+	return &pack{base: newPlaneBase("images/plane", p).lasting(batch), frozen: frozen{batch: batch}, plane: p}
 }
 
 func (p *pack) Do(in ...G.Value) (G.Value, error) {
@@ -91,7 +88,7 @@ type split struct {
 }
 
 func newSplit(id string, p phases, batch *Batch) *split {
-	return &split{base: newBase(id+"/phases", p, p.src.C, p.stride()), frozen: frozen{batch: batch}, p: p}
+	return &split{base: newBase(id+"/phases", p, p.src.Rows(), p.stride()).lasting(batch), frozen: frozen{batch: batch}, p: p}
 }
 
 func (s *split) Do(in ...G.Value) (G.Value, error) {
@@ -99,7 +96,7 @@ func (s *split) Do(in ...G.Value) (G.Value, error) {
 		return s.out, nil
 	}
 	x, p, g := floats(in[0]), s.p.src, s.p.src.G
-	for c := range p.C {
+	for c := range p.Rows() {
 		src, dst := x[c*p.Stride():], s.buf[c*s.p.stride():]
 		for y := range p.H + 2*p.Pad {
 			row := src[y*p.RowLen():]

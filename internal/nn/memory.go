@@ -8,9 +8,6 @@ import (
 	"coar/internal/kernel"
 )
 
-// keeper is an op whose output must survive from run to run.
-type keeper interface{ keeps() bool }
-
 // allocate gives every op its output memory. Ops whose outputs have one layout take turns with it once its last reader
 // has run, so that memory follows the widest place of the network and not its depth. Layouts are never mixed: the zero
 // border of a plane is written by nobody, so it must stay where it is.
@@ -38,7 +35,7 @@ func (b *Builder) allocate() error {
 			continue
 		}
 		var buf []float32
-		if list := free[op.form()]; len(list) > 0 && !kept(op) {
+		if list := free[op.form()]; len(list) > 0 && !op.keeps() {
 			buf, free[op.form()] = list[len(list)-1], list[:len(list)-1]
 		} else {
 			buf = make([]float32, op.size(), op.size()+kernel.Slack)
@@ -47,15 +44,10 @@ func (b *Builder) allocate() error {
 		op.bind(buf)
 		ending[last[n]] = append(ending[last[n]], n)
 		for _, done := range ending[at] {
-			if o := b.ops[done]; !kept(o) {
+			if o := b.ops[done]; !o.keeps() {
 				free[o.form()] = append(free[o.form()], o.memory())
 			}
 		}
 	}
 	return nil
-}
-
-func kept(op planeOp) bool {
-	k, ok := op.(keeper)
-	return ok && k.keeps()
 }

@@ -15,6 +15,7 @@ type base struct {
 	id     string // unique in the graph: gorgonia merges nodes whose ops hash alike
 	inDims []int  // number of dimensions of each input
 	layout any    // what ops that share memory must agree in
+	lasts  bool   // the output must survive from run to run
 	shape  tensor.Shape
 	out    *tensor.Dense
 	buf    []float32 // the memory of out, from bind on
@@ -26,8 +27,15 @@ func newBase(id string, layout any, shape ...int) base {
 }
 
 // newPlaneBase describes an op that writes a plane.
-func newPlaneBase(id string, p Plane) base { return newBase(id, p, p.C, p.Stride()) }
+func newPlaneBase(id string, p Plane) base { return newBase(id, p, p.Rows(), p.Stride()) }
 
+// lasting makes the output survive from run to run where the op is frozen.
+func (b base) lasting(batch *Batch) base {
+	b.lasts = batch != nil
+	return b
+}
+
+func (b *base) keeps() bool       { return b.lasts }
 func (b *base) form() any         { return b.layout }
 func (b *base) memory() []float32 { return b.buf }
 
@@ -70,6 +78,7 @@ type planeOp interface {
 	setInputs([]int)
 	size() int
 	form() any
+	keeps() bool
 	bind(buf []float32)
 	memory() []float32
 }

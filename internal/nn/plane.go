@@ -3,12 +3,29 @@ package nn
 import "coar/internal/kernel"
 
 // Plane is the layout of an activation in memory: C channels of (H+2·Pad)·(W+2·Pad) positions with G examples each,
-// the examples innermost. Channels start Stride elements apart. The border of width Pad is zero and never written; at the
+// the examples innermost. Stored channels start Stride elements apart. The border of width Pad is zero and never written; at the
 // right and below it is wider where H and W are no multiples of a Winograd tile, so that tiles can be read whole.
 type Plane struct {
 	C, H, W int
 	G       int // examples interleaved at each position
 	Pad     int
+	Cells   bool // in bfloat16: an element holds the channels 2i and 2i+1
+}
+
+// Rows is the number of channels as they are stored.
+func (p Plane) Rows() int {
+	if p.Cells {
+		return (p.C + 1) / 2
+	}
+	return p.C
+}
+
+// row is the stored channel that holds channel c, and how it holds it.
+func (p Plane) row(c int) (int, kernel.Form) {
+	if !p.Cells {
+		return c, kernel.F32
+	}
+	return c / 2, kernel.Low + kernel.Form(c%2)
 }
 
 // RowLen is the number of elements from one map row to the next.
@@ -33,7 +50,7 @@ func (p Plane) Stride() int { return oddLines(p.extent(p.H) * p.RowLen()) }
 func (p Plane) At(y, x int) int { return (y+p.Pad)*p.RowLen() + (x+p.Pad)*p.G }
 
 // Len is the number of elements of the whole activation.
-func (p Plane) Len() int { return p.C * p.Stride() }
+func (p Plane) Len() int { return p.Rows() * p.Stride() }
 
 // contiguous says that all positions of a channel follow each other without a border.
 func (p Plane) contiguous() bool { return p.Pad == 0 }

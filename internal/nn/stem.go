@@ -24,7 +24,7 @@ type stem struct {
 // newStem wraps the layer c. With pool, c ends in ReLU and a 3x3 max pooling of stride 2 and padding 1 follows.
 func newStem(c *conv, pool bool, out Plane, batch *Batch) *stem {
 	s := &stem{conv: *c, frozen: frozen{batch: batch}, pool: pool, plane: out, state: make([]float32, out.C)}
-	s.base = newPlaneBase(c.layer.Key+"/stem", out)
+	s.base = newPlaneBase(c.layer.Key+"/stem", out).lasting(batch)
 	if pool {
 		s.full = buffer(c.plane.Len())
 		s.row = make([]float32, c.plane.RowLen())

@@ -59,7 +59,8 @@ type product struct {
 	live   []kernel.Offset // the part of it that is run
 	live2  []kernel.Offset // of operands.a2
 	groups [][]visit       // one block of rows visits a group before the next block does, so that both operands stay in cache
-	tile   kernel.Tile
+	cells  bool            // both operands are bfloat16
+	tile   kernel.CellTile
 }
 
 // block is a set of output rows that one tile computes together.
@@ -71,6 +72,8 @@ type block struct {
 	out, res [kernel.MaxRows]int32
 	scale    [kernel.MaxRows]float32
 	shift    [kernel.MaxRows]float32
+	outForm  [kernel.MaxRows]kernel.Form // of products of cells
+	resForm  [kernel.MaxRows]kernel.Form
 }
 
 // newProduct chooses the grouping of spans: inBytes is the memory that one span's reduction reads.
@@ -104,9 +107,14 @@ func (p *product) run(o operands, blocks []block) {
 			if bl.residual {
 				t.Res = o.res
 			}
+			t.OutForm, t.ResForm = bl.outForm, bl.resForm
 			for _, v := range group {
 				t.Spans = v.spans
-				p.set.Tile(t, bl.rows, v.vecs)
+				if p.cells {
+					p.set.TileBF16(t, bl.rows, v.vecs)
+				} else {
+					p.set.Tile(&t.Tile, bl.rows, v.vecs)
+				}
 			}
 		}
 	}

@@ -27,7 +27,7 @@ func newEmbed(set *kernel.Set, key string, images Plane, side, dim, batchSize in
 	e := &embed{frozen: frozen{batch: batch}, images: images, side: side}
 	t := e.tokens()
 	e.out = Plane{C: dim, H: 1, W: batchSize * t, G: 1}
-	e.base = newPlaneBase(key, e.out)
+	e.base = newPlaneBase(key, e.out).lasting(batch)
 	depth := images.C * side * side
 	e.colStep = oddLines(batchSize * (t - 1))
 	e.columns = buffer(depth * e.colStep)
@@ -89,13 +89,13 @@ func (e *embed) gather(x []float32) {
 type layerNorm struct {
 	base
 	frozen
-	set  *kernel.Set
-	in   Plane
-	args kernel.Columns
+	set   *kernel.Set
+	cells bool // the result is bfloat16
+	args  kernel.Columns
 }
 
-func newLayerNorm(set *kernel.Set, key string, in Plane, eps float32, batch *Batch) *layerNorm {
-	l := &layerNorm{base: newPlaneBase(key, in), frozen: frozen{batch: batch}, set: set, in: in}
+func newLayerNorm(set *kernel.Set, key string, in, out Plane, eps float32, batch *Batch) *layerNorm {
+	l := &layerNorm{base: newPlaneBase(key, out).lasting(batch), frozen: frozen{batch: batch}, set: set, cells: out.Cells}
 	l.args = kernel.Columns{Rows: in.C, Cols: in.W * in.G, XStride: in.Stride(), YStride: in.Stride(), Eps: eps, InvRows: 1 / float32(in.C)}
 	return l
 }
@@ -104,7 +104,11 @@ func newLayerNorm(set *kernel.Set, key string, in Plane, eps float32, batch *Bat
 func (l *layerNorm) Do(in ...G.Value) (G.Value, error) {
 	if l.stale() {
 		l.args.X, l.args.Y, l.args.Gamma, l.args.Beta = floats(in[0]), l.buf, floats(in[1]), floats(in[2])
-		l.set.LayerNorm(&l.args)
+		if l.cells {
+			l.set.LayerNormCells(&l.args)
+		} else {
+			l.set.LayerNorm(&l.args)
+		}
 	}
 	return l.out, nil
 }

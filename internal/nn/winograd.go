@@ -17,17 +17,21 @@ func winogradFits(l Layer) bool {
 
 // Derived holds forms of a layer's weight that are computed once and shared by all graphs.
 type Derived struct {
-	once    sync.Once
-	factors []float32
+	onceFactors, onceCells sync.Once
+	factors, cells         []float32
+}
+
+func (l Layer) derived() *Derived {
+	if l.Derived == nil {
+		return &Derived{}
+	}
+	return l.Derived
 }
 
 // winogradFactors returns the transformed filters [36, out, in].
 func (l Layer) winogradFactors() []float32 {
-	d := l.Derived
-	if d == nil {
-		d = &Derived{}
-	}
-	d.once.Do(func() {
+	d := l.derived()
+	d.onceFactors.Do(func() {
 		d.factors = make([]float32, kernel.WinogradProducts*l.Out*l.In)
 		var u [kernel.WinogradProducts]float32
 		for i := range l.Out * l.In {
@@ -216,7 +220,8 @@ func (w *winograd) transformOutput(c *conv, a layerArgs, i, r int, shift, dst []
 	}
 	var resRow []float32
 	if c.res.covers(r) {
-		resRow = a.res[c.resRow(int32(r)):]
+		at, _ := c.res.row(r)
+		resRow = a.res[at:]
 	}
 	for t := range rows {
 		y := (first + t) * kernel.WinogradTile

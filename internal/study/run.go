@@ -83,8 +83,9 @@ type Relocation struct{ Weights, Data string }
 // Errors: fault.Conflict where weights or data have changed; else as OpenSubject.
 func OpenRun(m *store.Manifest, moved Relocation, r Resources) (_ *Subject, err error) {
 	in := Inputs{Weights: m.Weights.Path, Data: m.Data.Spec, Split: m.Split, Layout: m.Data.Layout, Classes: m.Data.ClassesFile,
-		Model:  models.Options{Heads: m.Heads, Include: m.Include, Exclude: m.Exclude},
-		Adjust: func(p *dataset.Preprocess) { *p = Preprocess(m.Preprocessing) }}
+		Precision: m.Precision,
+		Model:     models.Options{Heads: m.Heads, Include: m.Include, Exclude: m.Exclude},
+		Adjust:    func(p *dataset.Preprocess) { *p = Preprocess(m.Preprocessing) }}
 	if moved.Weights != "" {
 		in.Weights = moved.Weights
 	}

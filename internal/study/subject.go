@@ -8,6 +8,7 @@ import (
 	"coar/internal/ablate"
 	"coar/internal/checkpoint"
 	"coar/internal/dataset"
+	"coar/internal/fault"
 	"coar/internal/kernel"
 	"coar/internal/margin"
 	"coar/internal/models"
@@ -21,6 +22,8 @@ type Inputs struct {
 	Split   string // test, train or any name that the margins' file should carry
 	Layout  string
 	Classes string // file of class names
+
+	Precision string // f32 or bf16; empty: f32
 
 	Adjust          func(*dataset.Preprocess) // changes the architecture's preprocessing; nil: nothing to change
 	PreprocessGiven bool                      // the user asked for it, which preprocessed arrays refuse
@@ -49,6 +52,9 @@ func OpenSubject(in Inputs, r Resources) (_ *Subject, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkPrecision(in.Precision, set); err != nil {
+		return nil, err
+	}
 	f, err := checkpoint.Open(in.Weights)
 	if err != nil {
 		return nil, err
@@ -72,8 +78,22 @@ func OpenSubject(in Inputs, r Resources) (_ *Subject, err error) {
 	if s.Source, err = dataset.Open(in.Data, o); err != nil {
 		return nil, err
 	}
-	s.Engine = &ablate.Engine{Model: s.Model, Set: set, Workers: r.Workers, Batch: r.Batch}
+	s.Engine = &ablate.Engine{Model: s.Model, Set: set, BF16: in.Precision == bf16, Workers: r.Workers, Batch: r.Batch}
 	return s, nil
+}
+
+// bf16 is the name of the precision that multiplies in bfloat16.
+const bf16 = "bf16"
+
+// checkPrecision refuses a precision that is unknown or that the kernels do not have.
+func checkPrecision(precision string, set *kernel.Set) error {
+	switch {
+	case precision != "" && precision != "f32" && precision != bf16:
+		return fault.Usagef("--precision %q: want f32 or bf16", precision)
+	case precision == bf16 && !set.BF16():
+		return fault.Usagef("--precision bf16 needs a processor with AVX512_BF16; this one's best kernels are %s", set.Name)
+	}
+	return nil
 }
 
 // Close releases graphs and files.

@@ -195,7 +195,7 @@ func (g gelu) emit() {
 
 // emitGELU writes GELU over a contiguous run of whole vectors.
 func emitGELU(s isa, t tables) {
-	text(s, "gelu", "func(c *Columns)", "writes the exact GELU of row 0 of X to row 0 of Y.")
+	text(s, "gelu", "func(c *Columns)", geluDoc)
 	g := newGELU(s, t)
 	w := begin(s, "gelu")
 	VMOVUPS(mem(w.x, 0), g.x)
