@@ -138,3 +138,13 @@ func layerNormNEON(c *Columns)
 //
 //go:noescape
 func geluNEON(c *Columns)
+
+// winogradInputNEON transforms 6x6 tiles of one input channel.
+//
+//go:noescape
+func winogradInputNEON(w *Winograd)
+
+// winogradOutputNEON transforms the 36 products of one output channel to 4x4 tiles, then scales, shifts, adds the residual and clamps.
+//
+//go:noescape
+func winogradOutputNEON(w *Winograd)

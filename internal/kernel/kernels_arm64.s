@@ -92,7 +92,15 @@ DATA constants<>+336(SB)/4, $0x3e027906 // erfC4
 DATA constants<>+340(SB)/4, $0x3e027906 // erfC4
 DATA constants<>+344(SB)/4, $0x3e027906 // erfC4
 DATA constants<>+348(SB)/4, $0x3e027906 // erfC4
-GLOBL constants<>(SB), RODATA|NOPTR, $352
+DATA constants<>+352(SB)/4, $0x3f3504f3 // pointA, pointB and their squares
+DATA constants<>+356(SB)/4, $0x3fb504f3 // pointA, pointB and their squares
+DATA constants<>+360(SB)/4, $0x3f000000 // pointA, pointB and their squares
+DATA constants<>+364(SB)/4, $0x40000000 // pointA, pointB and their squares
+DATA constants<>+368(SB)/4, $0x40200000 // the sum of the squares and the cubes
+DATA constants<>+372(SB)/4, $0x3eb504f3 // the sum of the squares and the cubes
+DATA constants<>+376(SB)/4, $0x403504f3 // the sum of the squares and the cubes
+DATA constants<>+380(SB)/4, $0x00000000 // the sum of the squares and the cubes
+GLOBL constants<>(SB), RODATA|NOPTR, $384
 
 // func tile1x1NEON(t *Tile)
 TEXT ·tile1x1NEON(SB), NOSPLIT, $0-8
@@ -5991,4 +5999,830 @@ columns1:
 	SUB $4, R7
 	B columns1
 done1:
+	RET
+
+// func winogradInputNEON(w *Winograd)
+TEXT ·winogradInputNEON(SB), NOSPLIT, $0-8
+	MOVD w+0(FP), R0
+	MOVD 96(R0), R3
+	CBZ R3, end
+	MOVD 0(R0), R1
+	MOVD 24(R0), R2
+	MOVD 104(R0), R4
+	LSL $2, R4
+	MOVD $constants<>(SB), R6
+	FMOVQ 352(R6), F30
+	FMOVQ 368(R6), F31
+	MOVD 72(R0), R7
+	MOVD 112(R0), R8
+	LSL $2, R8
+	MOVD 136(R0), R9
+	LSL $2, R9
+	MOVD 144(R0), R10
+	LSL $2, R10
+tile:
+	MOVW 184(R0), R6
+	ADD R6<<2, R1, R5
+	VLD1.P (R5)(R8), [V0.S4]
+	VLD1.P (R5)(R8), [V6.S4]
+	VLD1.P (R5)(R8), [V12.S4]
+	VLD1.P (R5)(R8), [V18.S4]
+	VLD1.P (R5)(R8), [V24.S4]
+	VLD1.P (R5)(R8), [V25.S4]
+	VMOV V24.B16, V26.B16
+	VMOV V18.B16, V28.B16
+	VMOV V24.B16, V27.B16
+	VMOV V18.B16, V29.B16
+	WORD $0x4fbe599a // fmls v26.4s, v12.4s, v30.s[3]
+	WORD $0x4fbe58dc // fmls v28.4s, v6.4s, v30.s[3]
+	WORD $0x4f9e599b // fmls v27.4s, v12.4s, v30.s[2]
+	WORD $0x4f9e58dd // fmls v29.4s, v6.4s, v30.s[2]
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4f9f5180 // fmls v0.4s, v12.4s, v31.s[0]
+	WORD $0x4e26d739 // fadd v25.4s, v25.4s, v6.4s
+	WORD $0x4f9f5259 // fmls v25.4s, v18.4s, v31.s[0]
+	VMOV V26.B16, V6.B16
+	WORD $0x4f9e1386 // fmla v6.4s, v28.4s, v30.s[0]
+	VMOV V26.B16, V12.B16
+	WORD $0x4f9e538c // fmls v12.4s, v28.4s, v30.s[0]
+	VMOV V27.B16, V18.B16
+	WORD $0x4fbe13b2 // fmla v18.4s, v29.4s, v30.s[1]
+	VMOV V27.B16, V24.B16
+	WORD $0x4fbe53b8 // fmls v24.4s, v29.4s, v30.s[1]
+	FMOVQ F24, 0(R7)
+	FMOVQ F25, 96(R7)
+	MOVW 188(R0), R6
+	ADD R6<<2, R1, R5
+	VLD1.P (R5)(R8), [V1.S4]
+	VLD1.P (R5)(R8), [V7.S4]
+	VLD1.P (R5)(R8), [V13.S4]
+	VLD1.P (R5)(R8), [V19.S4]
+	VLD1.P (R5)(R8), [V24.S4]
+	VLD1.P (R5)(R8), [V25.S4]
+	VMOV V24.B16, V26.B16
+	VMOV V19.B16, V28.B16
+	VMOV V24.B16, V27.B16
+	VMOV V19.B16, V29.B16
+	WORD $0x4fbe59ba // fmls v26.4s, v13.4s, v30.s[3]
+	WORD $0x4fbe58fc // fmls v28.4s, v7.4s, v30.s[3]
+	WORD $0x4f9e59bb // fmls v27.4s, v13.4s, v30.s[2]
+	WORD $0x4f9e58fd // fmls v29.4s, v7.4s, v30.s[2]
+	WORD $0x4e38d421 // fadd v1.4s, v1.4s, v24.4s
+	WORD $0x4f9f51a1 // fmls v1.4s, v13.4s, v31.s[0]
+	WORD $0x4e27d739 // fadd v25.4s, v25.4s, v7.4s
+	WORD $0x4f9f5279 // fmls v25.4s, v19.4s, v31.s[0]
+	VMOV V26.B16, V7.B16
+	WORD $0x4f9e1387 // fmla v7.4s, v28.4s, v30.s[0]
+	VMOV V26.B16, V13.B16
+	WORD $0x4f9e538d // fmls v13.4s, v28.4s, v30.s[0]
+	VMOV V27.B16, V19.B16
+	WORD $0x4fbe13b3 // fmla v19.4s, v29.4s, v30.s[1]
+	VMOV V27.B16, V24.B16
+	WORD $0x4fbe53b8 // fmls v24.4s, v29.4s, v30.s[1]
+	FMOVQ F24, 16(R7)
+	FMOVQ F25, 112(R7)
+	MOVW 192(R0), R6
+	ADD R6<<2, R1, R5
+	VLD1.P (R5)(R8), [V2.S4]
+	VLD1.P (R5)(R8), [V8.S4]
+	VLD1.P (R5)(R8), [V14.S4]
+	VLD1.P (R5)(R8), [V20.S4]
+	VLD1.P (R5)(R8), [V24.S4]
+	VLD1.P (R5)(R8), [V25.S4]
+	VMOV V24.B16, V26.B16
+	VMOV V20.B16, V28.B16
+	VMOV V24.B16, V27.B16
+	VMOV V20.B16, V29.B16
+	WORD $0x4fbe59da // fmls v26.4s, v14.4s, v30.s[3]
+	WORD $0x4fbe591c // fmls v28.4s, v8.4s, v30.s[3]
+	WORD $0x4f9e59db // fmls v27.4s, v14.4s, v30.s[2]
+	WORD $0x4f9e591d // fmls v29.4s, v8.4s, v30.s[2]
+	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
+	WORD $0x4f9f51c2 // fmls v2.4s, v14.4s, v31.s[0]
+	WORD $0x4e28d739 // fadd v25.4s, v25.4s, v8.4s
+	WORD $0x4f9f5299 // fmls v25.4s, v20.4s, v31.s[0]
+	VMOV V26.B16, V8.B16
+	WORD $0x4f9e1388 // fmla v8.4s, v28.4s, v30.s[0]
+	VMOV V26.B16, V14.B16
+	WORD $0x4f9e538e // fmls v14.4s, v28.4s, v30.s[0]
+	VMOV V27.B16, V20.B16
+	WORD $0x4fbe13b4 // fmla v20.4s, v29.4s, v30.s[1]
+	VMOV V27.B16, V24.B16
+	WORD $0x4fbe53b8 // fmls v24.4s, v29.4s, v30.s[1]
+	FMOVQ F24, 32(R7)
+	FMOVQ F25, 128(R7)
+	MOVW 196(R0), R6
+	ADD R6<<2, R1, R5
+	VLD1.P (R5)(R8), [V3.S4]
+	VLD1.P (R5)(R8), [V9.S4]
+	VLD1.P (R5)(R8), [V15.S4]
+	VLD1.P (R5)(R8), [V21.S4]
+	VLD1.P (R5)(R8), [V24.S4]
+	VLD1.P (R5)(R8), [V25.S4]
+	VMOV V24.B16, V26.B16
+	VMOV V21.B16, V28.B16
+	VMOV V24.B16, V27.B16
+	VMOV V21.B16, V29.B16
+	WORD $0x4fbe59fa // fmls v26.4s, v15.4s, v30.s[3]
+	WORD $0x4fbe593c // fmls v28.4s, v9.4s, v30.s[3]
+	WORD $0x4f9e59fb // fmls v27.4s, v15.4s, v30.s[2]
+	WORD $0x4f9e593d // fmls v29.4s, v9.4s, v30.s[2]
+	WORD $0x4e38d463 // fadd v3.4s, v3.4s, v24.4s
+	WORD $0x4f9f51e3 // fmls v3.4s, v15.4s, v31.s[0]
+	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
+	WORD $0x4f9f52b9 // fmls v25.4s, v21.4s, v31.s[0]
+	VMOV V26.B16, V9.B16
+	WORD $0x4f9e1389 // fmla v9.4s, v28.4s, v30.s[0]
+	VMOV V26.B16, V15.B16
+	WORD $0x4f9e538f // fmls v15.4s, v28.4s, v30.s[0]
+	VMOV V27.B16, V21.B16
+	WORD $0x4fbe13b5 // fmla v21.4s, v29.4s, v30.s[1]
+	VMOV V27.B16, V24.B16
+	WORD $0x4fbe53b8 // fmls v24.4s, v29.4s, v30.s[1]
+	FMOVQ F24, 48(R7)
+	FMOVQ F25, 144(R7)
+	MOVW 200(R0), R6
+	ADD R6<<2, R1, R5
+	VLD1.P (R5)(R8), [V4.S4]
+	VLD1.P (R5)(R8), [V10.S4]
+	VLD1.P (R5)(R8), [V16.S4]
+	VLD1.P (R5)(R8), [V22.S4]
+	VLD1.P (R5)(R8), [V24.S4]
+	VLD1.P (R5)(R8), [V25.S4]
+	VMOV V24.B16, V26.B16
+	VMOV V22.B16, V28.B16
+	VMOV V24.B16, V27.B16
+	VMOV V22.B16, V29.B16
+	WORD $0x4fbe5a1a // fmls v26.4s, v16.4s, v30.s[3]
+	WORD $0x4fbe595c // fmls v28.4s, v10.4s, v30.s[3]
+	WORD $0x4f9e5a1b // fmls v27.4s, v16.4s, v30.s[2]
+	WORD $0x4f9e595d // fmls v29.4s, v10.4s, v30.s[2]
+	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
+	WORD $0x4f9f5204 // fmls v4.4s, v16.4s, v31.s[0]
+	WORD $0x4e2ad739 // fadd v25.4s, v25.4s, v10.4s
+	WORD $0x4f9f52d9 // fmls v25.4s, v22.4s, v31.s[0]
+	VMOV V26.B16, V10.B16
+	WORD $0x4f9e138a // fmla v10.4s, v28.4s, v30.s[0]
+	VMOV V26.B16, V16.B16
+	WORD $0x4f9e5390 // fmls v16.4s, v28.4s, v30.s[0]
+	VMOV V27.B16, V22.B16
+	WORD $0x4fbe13b6 // fmla v22.4s, v29.4s, v30.s[1]
+	VMOV V27.B16, V24.B16
+	WORD $0x4fbe53b8 // fmls v24.4s, v29.4s, v30.s[1]
+	FMOVQ F24, 64(R7)
+	FMOVQ F25, 160(R7)
+	MOVW 204(R0), R6
+	ADD R6<<2, R1, R5
+	VLD1.P (R5)(R8), [V5.S4]
+	VLD1.P (R5)(R8), [V11.S4]
+	VLD1.P (R5)(R8), [V17.S4]
+	VLD1.P (R5)(R8), [V23.S4]
+	VLD1.P (R5)(R8), [V24.S4]
+	VLD1.P (R5)(R8), [V25.S4]
+	VMOV V24.B16, V26.B16
+	VMOV V23.B16, V28.B16
+	VMOV V24.B16, V27.B16
+	VMOV V23.B16, V29.B16
+	WORD $0x4fbe5a3a // fmls v26.4s, v17.4s, v30.s[3]
+	WORD $0x4fbe597c // fmls v28.4s, v11.4s, v30.s[3]
+	WORD $0x4f9e5a3b // fmls v27.4s, v17.4s, v30.s[2]
+	WORD $0x4f9e597d // fmls v29.4s, v11.4s, v30.s[2]
+	WORD $0x4e38d4a5 // fadd v5.4s, v5.4s, v24.4s
+	WORD $0x4f9f5225 // fmls v5.4s, v17.4s, v31.s[0]
+	WORD $0x4e2bd739 // fadd v25.4s, v25.4s, v11.4s
+	WORD $0x4f9f52f9 // fmls v25.4s, v23.4s, v31.s[0]
+	VMOV V26.B16, V11.B16
+	WORD $0x4f9e138b // fmla v11.4s, v28.4s, v30.s[0]
+	VMOV V26.B16, V17.B16
+	WORD $0x4f9e5391 // fmls v17.4s, v28.4s, v30.s[0]
+	VMOV V27.B16, V23.B16
+	WORD $0x4fbe13b7 // fmla v23.4s, v29.4s, v30.s[1]
+	VMOV V27.B16, V24.B16
+	WORD $0x4fbe53b8 // fmls v24.4s, v29.4s, v30.s[1]
+	FMOVQ F24, 80(R7)
+	FMOVQ F25, 176(R7)
+	MOVD R2, R5
+	VMOV V4.B16, V26.B16
+	VMOV V3.B16, V28.B16
+	VMOV V4.B16, V27.B16
+	VMOV V3.B16, V29.B16
+	WORD $0x4fbe585a // fmls v26.4s, v2.4s, v30.s[3]
+	WORD $0x4fbe583c // fmls v28.4s, v1.4s, v30.s[3]
+	WORD $0x4f9e585b // fmls v27.4s, v2.4s, v30.s[2]
+	WORD $0x4f9e583d // fmls v29.4s, v1.4s, v30.s[2]
+	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
+	WORD $0x4f9f5040 // fmls v0.4s, v2.4s, v31.s[0]
+	WORD $0x4e21d4a5 // fadd v5.4s, v5.4s, v1.4s
+	WORD $0x4f9f5065 // fmls v5.4s, v3.4s, v31.s[0]
+	VMOV V26.B16, V1.B16
+	WORD $0x4f9e1381 // fmla v1.4s, v28.4s, v30.s[0]
+	VMOV V26.B16, V2.B16
+	WORD $0x4f9e5382 // fmls v2.4s, v28.4s, v30.s[0]
+	VMOV V27.B16, V3.B16
+	WORD $0x4fbe13a3 // fmla v3.4s, v29.4s, v30.s[1]
+	VMOV V27.B16, V4.B16
+	WORD $0x4fbe53a4 // fmls v4.4s, v29.4s, v30.s[1]
+	VST1.P [V0.S4], (R5)(R4)
+	VST1.P [V1.S4], (R5)(R4)
+	VST1.P [V2.S4], (R5)(R4)
+	VST1.P [V3.S4], (R5)(R4)
+	VST1.P [V4.S4], (R5)(R4)
+	VST1.P [V5.S4], (R5)(R4)
+	VMOV V10.B16, V26.B16
+	VMOV V9.B16, V28.B16
+	VMOV V10.B16, V27.B16
+	VMOV V9.B16, V29.B16
+	WORD $0x4fbe591a // fmls v26.4s, v8.4s, v30.s[3]
+	WORD $0x4fbe58fc // fmls v28.4s, v7.4s, v30.s[3]
+	WORD $0x4f9e591b // fmls v27.4s, v8.4s, v30.s[2]
+	WORD $0x4f9e58fd // fmls v29.4s, v7.4s, v30.s[2]
+	WORD $0x4e2ad4c6 // fadd v6.4s, v6.4s, v10.4s
+	WORD $0x4f9f5106 // fmls v6.4s, v8.4s, v31.s[0]
+	WORD $0x4e27d56b // fadd v11.4s, v11.4s, v7.4s
+	WORD $0x4f9f512b // fmls v11.4s, v9.4s, v31.s[0]
+	VMOV V26.B16, V7.B16
+	WORD $0x4f9e1387 // fmla v7.4s, v28.4s, v30.s[0]
+	VMOV V26.B16, V8.B16
+	WORD $0x4f9e5388 // fmls v8.4s, v28.4s, v30.s[0]
+	VMOV V27.B16, V9.B16
+	WORD $0x4fbe13a9 // fmla v9.4s, v29.4s, v30.s[1]
+	VMOV V27.B16, V10.B16
+	WORD $0x4fbe53aa // fmls v10.4s, v29.4s, v30.s[1]
+	VST1.P [V6.S4], (R5)(R4)
+	VST1.P [V7.S4], (R5)(R4)
+	VST1.P [V8.S4], (R5)(R4)
+	VST1.P [V9.S4], (R5)(R4)
+	VST1.P [V10.S4], (R5)(R4)
+	VST1.P [V11.S4], (R5)(R4)
+	VMOV V16.B16, V26.B16
+	VMOV V15.B16, V28.B16
+	VMOV V16.B16, V27.B16
+	VMOV V15.B16, V29.B16
+	WORD $0x4fbe59da // fmls v26.4s, v14.4s, v30.s[3]
+	WORD $0x4fbe59bc // fmls v28.4s, v13.4s, v30.s[3]
+	WORD $0x4f9e59db // fmls v27.4s, v14.4s, v30.s[2]
+	WORD $0x4f9e59bd // fmls v29.4s, v13.4s, v30.s[2]
+	WORD $0x4e30d58c // fadd v12.4s, v12.4s, v16.4s
+	WORD $0x4f9f51cc // fmls v12.4s, v14.4s, v31.s[0]
+	WORD $0x4e2dd631 // fadd v17.4s, v17.4s, v13.4s
+	WORD $0x4f9f51f1 // fmls v17.4s, v15.4s, v31.s[0]
+	VMOV V26.B16, V13.B16
+	WORD $0x4f9e138d // fmla v13.4s, v28.4s, v30.s[0]
+	VMOV V26.B16, V14.B16
+	WORD $0x4f9e538e // fmls v14.4s, v28.4s, v30.s[0]
+	VMOV V27.B16, V15.B16
+	WORD $0x4fbe13af // fmla v15.4s, v29.4s, v30.s[1]
+	VMOV V27.B16, V16.B16
+	WORD $0x4fbe53b0 // fmls v16.4s, v29.4s, v30.s[1]
+	VST1.P [V12.S4], (R5)(R4)
+	VST1.P [V13.S4], (R5)(R4)
+	VST1.P [V14.S4], (R5)(R4)
+	VST1.P [V15.S4], (R5)(R4)
+	VST1.P [V16.S4], (R5)(R4)
+	VST1.P [V17.S4], (R5)(R4)
+	VMOV V22.B16, V26.B16
+	VMOV V21.B16, V28.B16
+	VMOV V22.B16, V27.B16
+	VMOV V21.B16, V29.B16
+	WORD $0x4fbe5a9a // fmls v26.4s, v20.4s, v30.s[3]
+	WORD $0x4fbe5a7c // fmls v28.4s, v19.4s, v30.s[3]
+	WORD $0x4f9e5a9b // fmls v27.4s, v20.4s, v30.s[2]
+	WORD $0x4f9e5a7d // fmls v29.4s, v19.4s, v30.s[2]
+	WORD $0x4e36d652 // fadd v18.4s, v18.4s, v22.4s
+	WORD $0x4f9f5292 // fmls v18.4s, v20.4s, v31.s[0]
+	WORD $0x4e33d6f7 // fadd v23.4s, v23.4s, v19.4s
+	WORD $0x4f9f52b7 // fmls v23.4s, v21.4s, v31.s[0]
+	VMOV V26.B16, V19.B16
+	WORD $0x4f9e1393 // fmla v19.4s, v28.4s, v30.s[0]
+	VMOV V26.B16, V20.B16
+	WORD $0x4f9e5394 // fmls v20.4s, v28.4s, v30.s[0]
+	VMOV V27.B16, V21.B16
+	WORD $0x4fbe13b5 // fmla v21.4s, v29.4s, v30.s[1]
+	VMOV V27.B16, V22.B16
+	WORD $0x4fbe53b6 // fmls v22.4s, v29.4s, v30.s[1]
+	VST1.P [V18.S4], (R5)(R4)
+	VST1.P [V19.S4], (R5)(R4)
+	VST1.P [V20.S4], (R5)(R4)
+	VST1.P [V21.S4], (R5)(R4)
+	VST1.P [V22.S4], (R5)(R4)
+	VST1.P [V23.S4], (R5)(R4)
+	FMOVQ 0(R7), F0
+	FMOVQ 16(R7), F1
+	FMOVQ 32(R7), F2
+	FMOVQ 48(R7), F3
+	FMOVQ 64(R7), F4
+	FMOVQ 80(R7), F5
+	VMOV V4.B16, V26.B16
+	VMOV V3.B16, V28.B16
+	VMOV V4.B16, V27.B16
+	VMOV V3.B16, V29.B16
+	WORD $0x4fbe585a // fmls v26.4s, v2.4s, v30.s[3]
+	WORD $0x4fbe583c // fmls v28.4s, v1.4s, v30.s[3]
+	WORD $0x4f9e585b // fmls v27.4s, v2.4s, v30.s[2]
+	WORD $0x4f9e583d // fmls v29.4s, v1.4s, v30.s[2]
+	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
+	WORD $0x4f9f5040 // fmls v0.4s, v2.4s, v31.s[0]
+	WORD $0x4e21d4a5 // fadd v5.4s, v5.4s, v1.4s
+	WORD $0x4f9f5065 // fmls v5.4s, v3.4s, v31.s[0]
+	VMOV V26.B16, V1.B16
+	WORD $0x4f9e1381 // fmla v1.4s, v28.4s, v30.s[0]
+	VMOV V26.B16, V2.B16
+	WORD $0x4f9e5382 // fmls v2.4s, v28.4s, v30.s[0]
+	VMOV V27.B16, V3.B16
+	WORD $0x4fbe13a3 // fmla v3.4s, v29.4s, v30.s[1]
+	VMOV V27.B16, V4.B16
+	WORD $0x4fbe53a4 // fmls v4.4s, v29.4s, v30.s[1]
+	VST1.P [V0.S4], (R5)(R4)
+	VST1.P [V1.S4], (R5)(R4)
+	VST1.P [V2.S4], (R5)(R4)
+	VST1.P [V3.S4], (R5)(R4)
+	VST1.P [V4.S4], (R5)(R4)
+	VST1.P [V5.S4], (R5)(R4)
+	FMOVQ 96(R7), F6
+	FMOVQ 112(R7), F7
+	FMOVQ 128(R7), F8
+	FMOVQ 144(R7), F9
+	FMOVQ 160(R7), F10
+	FMOVQ 176(R7), F11
+	VMOV V10.B16, V26.B16
+	VMOV V9.B16, V28.B16
+	VMOV V10.B16, V27.B16
+	VMOV V9.B16, V29.B16
+	WORD $0x4fbe591a // fmls v26.4s, v8.4s, v30.s[3]
+	WORD $0x4fbe58fc // fmls v28.4s, v7.4s, v30.s[3]
+	WORD $0x4f9e591b // fmls v27.4s, v8.4s, v30.s[2]
+	WORD $0x4f9e58fd // fmls v29.4s, v7.4s, v30.s[2]
+	WORD $0x4e2ad4c6 // fadd v6.4s, v6.4s, v10.4s
+	WORD $0x4f9f5106 // fmls v6.4s, v8.4s, v31.s[0]
+	WORD $0x4e27d56b // fadd v11.4s, v11.4s, v7.4s
+	WORD $0x4f9f512b // fmls v11.4s, v9.4s, v31.s[0]
+	VMOV V26.B16, V7.B16
+	WORD $0x4f9e1387 // fmla v7.4s, v28.4s, v30.s[0]
+	VMOV V26.B16, V8.B16
+	WORD $0x4f9e5388 // fmls v8.4s, v28.4s, v30.s[0]
+	VMOV V27.B16, V9.B16
+	WORD $0x4fbe13a9 // fmla v9.4s, v29.4s, v30.s[1]
+	VMOV V27.B16, V10.B16
+	WORD $0x4fbe53aa // fmls v10.4s, v29.4s, v30.s[1]
+	VST1.P [V6.S4], (R5)(R4)
+	VST1.P [V7.S4], (R5)(R4)
+	VST1.P [V8.S4], (R5)(R4)
+	VST1.P [V9.S4], (R5)(R4)
+	VST1.P [V10.S4], (R5)(R4)
+	VST1.P [V11.S4], (R5)(R4)
+	ADD R9, R1
+	ADD R10, R2
+	SUBS $1, R3
+	BNE tile
+end:
+	RET
+
+// func winogradOutputNEON(w *Winograd)
+TEXT ·winogradOutputNEON(SB), NOSPLIT, $0-8
+	MOVD w+0(FP), R0
+	MOVD 96(R0), R3
+	CBZ R3, end
+	MOVD 0(R0), R1
+	MOVD 24(R0), R2
+	MOVD 104(R0), R4
+	LSL $2, R4
+	MOVD $constants<>(SB), R6
+	FMOVQ 352(R6), F30
+	FMOVQ 368(R6), F31
+	MOVD 48(R0), R7
+	MOVD 160(R0), R22
+	MOVD 168(R0), R14
+	MOVD 56(R0), R15
+	MOVD 176(R0), R19
+	MOVD 136(R0), R10
+	LSL $2, R10
+	MOVD 144(R0), R11
+	LSL $2, R11
+	MOVD 152(R0), R12
+	LSL $2, R12
+	MOVD 120(R0), R20
+	LSL $2, R20
+	MOVD 128(R0), R21
+	LSL $2, R21
+	ADD R4<<1, R4, R8
+	LSL $1, R8
+tile:
+	MOVD R1, R9
+	MOVD R9, R5
+	VLD1.P (R5)(R8), [V0.S4]
+	VLD1.P (R5)(R8), [V6.S4]
+	VLD1.P (R5)(R8), [V12.S4]
+	VLD1.P (R5)(R8), [V24.S4]
+	VLD1.P (R5)(R8), [V25.S4]
+	VLD1.P (R5)(R8), [V18.S4]
+	WORD $0x4e2cd4da // fadd v26.4s, v6.4s, v12.4s
+	WORD $0x4eacd4db // fsub v27.4s, v6.4s, v12.4s
+	WORD $0x4e39d71c // fadd v28.4s, v24.4s, v25.4s
+	WORD $0x4eb9d71d // fsub v29.4s, v24.4s, v25.4s
+	WORD $0x4e3ad400 // fadd v0.4s, v0.4s, v26.4s
+	WORD $0x4e3cd400 // fadd v0.4s, v0.4s, v28.4s
+	WORD $0x4f9e9366 // fmul v6.4s, v27.4s, v30.s[0]
+	WORD $0x4fbe13a6 // fmla v6.4s, v29.4s, v30.s[1]
+	WORD $0x4f9e9b4c // fmul v12.4s, v26.4s, v30.s[2]
+	WORD $0x4fbe1b8c // fmla v12.4s, v28.4s, v30.s[3]
+	WORD $0x4fbf1372 // fmla v18.4s, v27.4s, v31.s[1]
+	WORD $0x4f9f1bb2 // fmla v18.4s, v29.4s, v31.s[2]
+	ADD R4, R9
+	MOVD R9, R5
+	VLD1.P (R5)(R8), [V1.S4]
+	VLD1.P (R5)(R8), [V7.S4]
+	VLD1.P (R5)(R8), [V13.S4]
+	VLD1.P (R5)(R8), [V24.S4]
+	VLD1.P (R5)(R8), [V25.S4]
+	VLD1.P (R5)(R8), [V19.S4]
+	WORD $0x4e2dd4fa // fadd v26.4s, v7.4s, v13.4s
+	WORD $0x4eadd4fb // fsub v27.4s, v7.4s, v13.4s
+	WORD $0x4e39d71c // fadd v28.4s, v24.4s, v25.4s
+	WORD $0x4eb9d71d // fsub v29.4s, v24.4s, v25.4s
+	WORD $0x4e3ad421 // fadd v1.4s, v1.4s, v26.4s
+	WORD $0x4e3cd421 // fadd v1.4s, v1.4s, v28.4s
+	WORD $0x4f9e9367 // fmul v7.4s, v27.4s, v30.s[0]
+	WORD $0x4fbe13a7 // fmla v7.4s, v29.4s, v30.s[1]
+	WORD $0x4f9e9b4d // fmul v13.4s, v26.4s, v30.s[2]
+	WORD $0x4fbe1b8d // fmla v13.4s, v28.4s, v30.s[3]
+	WORD $0x4fbf1373 // fmla v19.4s, v27.4s, v31.s[1]
+	WORD $0x4f9f1bb3 // fmla v19.4s, v29.4s, v31.s[2]
+	ADD R4, R9
+	MOVD R9, R5
+	VLD1.P (R5)(R8), [V2.S4]
+	VLD1.P (R5)(R8), [V8.S4]
+	VLD1.P (R5)(R8), [V14.S4]
+	VLD1.P (R5)(R8), [V24.S4]
+	VLD1.P (R5)(R8), [V25.S4]
+	VLD1.P (R5)(R8), [V20.S4]
+	WORD $0x4e2ed51a // fadd v26.4s, v8.4s, v14.4s
+	WORD $0x4eaed51b // fsub v27.4s, v8.4s, v14.4s
+	WORD $0x4e39d71c // fadd v28.4s, v24.4s, v25.4s
+	WORD $0x4eb9d71d // fsub v29.4s, v24.4s, v25.4s
+	WORD $0x4e3ad442 // fadd v2.4s, v2.4s, v26.4s
+	WORD $0x4e3cd442 // fadd v2.4s, v2.4s, v28.4s
+	WORD $0x4f9e9368 // fmul v8.4s, v27.4s, v30.s[0]
+	WORD $0x4fbe13a8 // fmla v8.4s, v29.4s, v30.s[1]
+	WORD $0x4f9e9b4e // fmul v14.4s, v26.4s, v30.s[2]
+	WORD $0x4fbe1b8e // fmla v14.4s, v28.4s, v30.s[3]
+	WORD $0x4fbf1374 // fmla v20.4s, v27.4s, v31.s[1]
+	WORD $0x4f9f1bb4 // fmla v20.4s, v29.4s, v31.s[2]
+	ADD R4, R9
+	MOVD R9, R5
+	VLD1.P (R5)(R8), [V3.S4]
+	VLD1.P (R5)(R8), [V9.S4]
+	VLD1.P (R5)(R8), [V15.S4]
+	VLD1.P (R5)(R8), [V24.S4]
+	VLD1.P (R5)(R8), [V25.S4]
+	VLD1.P (R5)(R8), [V21.S4]
+	WORD $0x4e2fd53a // fadd v26.4s, v9.4s, v15.4s
+	WORD $0x4eafd53b // fsub v27.4s, v9.4s, v15.4s
+	WORD $0x4e39d71c // fadd v28.4s, v24.4s, v25.4s
+	WORD $0x4eb9d71d // fsub v29.4s, v24.4s, v25.4s
+	WORD $0x4e3ad463 // fadd v3.4s, v3.4s, v26.4s
+	WORD $0x4e3cd463 // fadd v3.4s, v3.4s, v28.4s
+	WORD $0x4f9e9369 // fmul v9.4s, v27.4s, v30.s[0]
+	WORD $0x4fbe13a9 // fmla v9.4s, v29.4s, v30.s[1]
+	WORD $0x4f9e9b4f // fmul v15.4s, v26.4s, v30.s[2]
+	WORD $0x4fbe1b8f // fmla v15.4s, v28.4s, v30.s[3]
+	WORD $0x4fbf1375 // fmla v21.4s, v27.4s, v31.s[1]
+	WORD $0x4f9f1bb5 // fmla v21.4s, v29.4s, v31.s[2]
+	ADD R4, R9
+	MOVD R9, R5
+	VLD1.P (R5)(R8), [V4.S4]
+	VLD1.P (R5)(R8), [V10.S4]
+	VLD1.P (R5)(R8), [V16.S4]
+	VLD1.P (R5)(R8), [V24.S4]
+	VLD1.P (R5)(R8), [V25.S4]
+	VLD1.P (R5)(R8), [V22.S4]
+	WORD $0x4e30d55a // fadd v26.4s, v10.4s, v16.4s
+	WORD $0x4eb0d55b // fsub v27.4s, v10.4s, v16.4s
+	WORD $0x4e39d71c // fadd v28.4s, v24.4s, v25.4s
+	WORD $0x4eb9d71d // fsub v29.4s, v24.4s, v25.4s
+	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
+	WORD $0x4e3cd484 // fadd v4.4s, v4.4s, v28.4s
+	WORD $0x4f9e936a // fmul v10.4s, v27.4s, v30.s[0]
+	WORD $0x4fbe13aa // fmla v10.4s, v29.4s, v30.s[1]
+	WORD $0x4f9e9b50 // fmul v16.4s, v26.4s, v30.s[2]
+	WORD $0x4fbe1b90 // fmla v16.4s, v28.4s, v30.s[3]
+	WORD $0x4fbf1376 // fmla v22.4s, v27.4s, v31.s[1]
+	WORD $0x4f9f1bb6 // fmla v22.4s, v29.4s, v31.s[2]
+	ADD R4, R9
+	MOVD R9, R5
+	VLD1.P (R5)(R8), [V5.S4]
+	VLD1.P (R5)(R8), [V11.S4]
+	VLD1.P (R5)(R8), [V17.S4]
+	VLD1.P (R5)(R8), [V24.S4]
+	VLD1.P (R5)(R8), [V25.S4]
+	VLD1.P (R5)(R8), [V23.S4]
+	WORD $0x4e31d57a // fadd v26.4s, v11.4s, v17.4s
+	WORD $0x4eb1d57b // fsub v27.4s, v11.4s, v17.4s
+	WORD $0x4e39d71c // fadd v28.4s, v24.4s, v25.4s
+	WORD $0x4eb9d71d // fsub v29.4s, v24.4s, v25.4s
+	WORD $0x4e3ad4a5 // fadd v5.4s, v5.4s, v26.4s
+	WORD $0x4e3cd4a5 // fadd v5.4s, v5.4s, v28.4s
+	WORD $0x4f9e936b // fmul v11.4s, v27.4s, v30.s[0]
+	WORD $0x4fbe13ab // fmla v11.4s, v29.4s, v30.s[1]
+	WORD $0x4f9e9b51 // fmul v17.4s, v26.4s, v30.s[2]
+	WORD $0x4fbe1b91 // fmla v17.4s, v28.4s, v30.s[3]
+	WORD $0x4fbf1377 // fmla v23.4s, v27.4s, v31.s[1]
+	WORD $0x4f9f1bb7 // fmla v23.4s, v29.4s, v31.s[2]
+	ADD R4, R9
+	MOVD R2, R5
+	MOVD R7, R13
+	CMP $0, R22
+	BLE next
+	WORD $0x4e22d43a // fadd v26.4s, v1.4s, v2.4s
+	WORD $0x4ea2d43b // fsub v27.4s, v1.4s, v2.4s
+	WORD $0x4e24d47c // fadd v28.4s, v3.4s, v4.4s
+	WORD $0x4ea4d47d // fsub v29.4s, v3.4s, v4.4s
+	WORD $0x4e3ad400 // fadd v0.4s, v0.4s, v26.4s
+	WORD $0x4e3cd400 // fadd v0.4s, v0.4s, v28.4s
+	WORD $0x4f9e9361 // fmul v1.4s, v27.4s, v30.s[0]
+	WORD $0x4fbe13a1 // fmla v1.4s, v29.4s, v30.s[1]
+	WORD $0x4f9e9b42 // fmul v2.4s, v26.4s, v30.s[2]
+	WORD $0x4fbe1b82 // fmla v2.4s, v28.4s, v30.s[3]
+	WORD $0x4fbf1365 // fmla v5.4s, v27.4s, v31.s[1]
+	WORD $0x4f9f1ba5 // fmla v5.4s, v29.4s, v31.s[2]
+	FMOVS 240(R0), F25
+	FMOVS 244(R0), F24
+	VDUP V24.S[0], V26.S4
+	WORD $0x4f99101a // fmla v26.4s, v0.4s, v25.s[0]
+	VDUP V24.S[0], V27.S4
+	WORD $0x4f99103b // fmla v27.4s, v1.4s, v25.s[0]
+	VDUP V24.S[0], V28.S4
+	WORD $0x4f99105c // fmla v28.4s, v2.4s, v25.s[0]
+	VDUP V24.S[0], V29.S4
+	WORD $0x4f9910bd // fmla v29.4s, v5.4s, v25.s[0]
+	CBZ R15, noresidual0
+	MOVW 224(R0), R6
+	ADD R6<<2, R13, R6
+	FMOVQ 0(R6), F24
+	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
+	MOVW 228(R0), R6
+	ADD R6<<2, R13, R6
+	FMOVQ 0(R6), F24
+	WORD $0x4e38d77b // fadd v27.4s, v27.4s, v24.4s
+	MOVW 232(R0), R6
+	ADD R6<<2, R13, R6
+	FMOVQ 0(R6), F24
+	WORD $0x4e38d79c // fadd v28.4s, v28.4s, v24.4s
+	MOVW 236(R0), R6
+	ADD R6<<2, R13, R6
+	FMOVQ 0(R6), F24
+	WORD $0x4e38d7bd // fadd v29.4s, v29.4s, v24.4s
+noresidual0:
+	CBZ R19, norelu0
+	VMOVI $0, V24.B16
+	WORD $0x4e38f75a // fmax v26.4s, v26.4s, v24.4s
+	WORD $0x4e38f77b // fmax v27.4s, v27.4s, v24.4s
+	WORD $0x4e38f79c // fmax v28.4s, v28.4s, v24.4s
+	WORD $0x4e38f7bd // fmax v29.4s, v29.4s, v24.4s
+norelu0:
+	CMP $0, R14
+	BLE stored0
+	MOVW 208(R0), R6
+	ADD R6<<2, R5, R6
+	FMOVQ F26, 0(R6)
+	CMP $1, R14
+	BLE stored0
+	MOVW 212(R0), R6
+	ADD R6<<2, R5, R6
+	FMOVQ F27, 0(R6)
+	CMP $2, R14
+	BLE stored0
+	MOVW 216(R0), R6
+	ADD R6<<2, R5, R6
+	FMOVQ F28, 0(R6)
+	CMP $3, R14
+	BLE stored0
+	MOVW 220(R0), R6
+	ADD R6<<2, R5, R6
+	FMOVQ F29, 0(R6)
+stored0:
+	ADD R20, R5
+	ADD R21, R13
+	CMP $1, R22
+	BLE next
+	WORD $0x4e28d4fa // fadd v26.4s, v7.4s, v8.4s
+	WORD $0x4ea8d4fb // fsub v27.4s, v7.4s, v8.4s
+	WORD $0x4e2ad53c // fadd v28.4s, v9.4s, v10.4s
+	WORD $0x4eaad53d // fsub v29.4s, v9.4s, v10.4s
+	WORD $0x4e3ad4c6 // fadd v6.4s, v6.4s, v26.4s
+	WORD $0x4e3cd4c6 // fadd v6.4s, v6.4s, v28.4s
+	WORD $0x4f9e9367 // fmul v7.4s, v27.4s, v30.s[0]
+	WORD $0x4fbe13a7 // fmla v7.4s, v29.4s, v30.s[1]
+	WORD $0x4f9e9b48 // fmul v8.4s, v26.4s, v30.s[2]
+	WORD $0x4fbe1b88 // fmla v8.4s, v28.4s, v30.s[3]
+	WORD $0x4fbf136b // fmla v11.4s, v27.4s, v31.s[1]
+	WORD $0x4f9f1bab // fmla v11.4s, v29.4s, v31.s[2]
+	FMOVS 240(R0), F25
+	FMOVS 244(R0), F24
+	VDUP V24.S[0], V26.S4
+	WORD $0x4f9910da // fmla v26.4s, v6.4s, v25.s[0]
+	VDUP V24.S[0], V27.S4
+	WORD $0x4f9910fb // fmla v27.4s, v7.4s, v25.s[0]
+	VDUP V24.S[0], V28.S4
+	WORD $0x4f99111c // fmla v28.4s, v8.4s, v25.s[0]
+	VDUP V24.S[0], V29.S4
+	WORD $0x4f99117d // fmla v29.4s, v11.4s, v25.s[0]
+	CBZ R15, noresidual1
+	MOVW 224(R0), R6
+	ADD R6<<2, R13, R6
+	FMOVQ 0(R6), F24
+	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
+	MOVW 228(R0), R6
+	ADD R6<<2, R13, R6
+	FMOVQ 0(R6), F24
+	WORD $0x4e38d77b // fadd v27.4s, v27.4s, v24.4s
+	MOVW 232(R0), R6
+	ADD R6<<2, R13, R6
+	FMOVQ 0(R6), F24
+	WORD $0x4e38d79c // fadd v28.4s, v28.4s, v24.4s
+	MOVW 236(R0), R6
+	ADD R6<<2, R13, R6
+	FMOVQ 0(R6), F24
+	WORD $0x4e38d7bd // fadd v29.4s, v29.4s, v24.4s
+noresidual1:
+	CBZ R19, norelu1
+	VMOVI $0, V24.B16
+	WORD $0x4e38f75a // fmax v26.4s, v26.4s, v24.4s
+	WORD $0x4e38f77b // fmax v27.4s, v27.4s, v24.4s
+	WORD $0x4e38f79c // fmax v28.4s, v28.4s, v24.4s
+	WORD $0x4e38f7bd // fmax v29.4s, v29.4s, v24.4s
+norelu1:
+	CMP $0, R14
+	BLE stored1
+	MOVW 208(R0), R6
+	ADD R6<<2, R5, R6
+	FMOVQ F26, 0(R6)
+	CMP $1, R14
+	BLE stored1
+	MOVW 212(R0), R6
+	ADD R6<<2, R5, R6
+	FMOVQ F27, 0(R6)
+	CMP $2, R14
+	BLE stored1
+	MOVW 216(R0), R6
+	ADD R6<<2, R5, R6
+	FMOVQ F28, 0(R6)
+	CMP $3, R14
+	BLE stored1
+	MOVW 220(R0), R6
+	ADD R6<<2, R5, R6
+	FMOVQ F29, 0(R6)
+stored1:
+	ADD R20, R5
+	ADD R21, R13
+	CMP $2, R22
+	BLE next
+	WORD $0x4e2ed5ba // fadd v26.4s, v13.4s, v14.4s
+	WORD $0x4eaed5bb // fsub v27.4s, v13.4s, v14.4s
+	WORD $0x4e30d5fc // fadd v28.4s, v15.4s, v16.4s
+	WORD $0x4eb0d5fd // fsub v29.4s, v15.4s, v16.4s
+	WORD $0x4e3ad58c // fadd v12.4s, v12.4s, v26.4s
+	WORD $0x4e3cd58c // fadd v12.4s, v12.4s, v28.4s
+	WORD $0x4f9e936d // fmul v13.4s, v27.4s, v30.s[0]
+	WORD $0x4fbe13ad // fmla v13.4s, v29.4s, v30.s[1]
+	WORD $0x4f9e9b4e // fmul v14.4s, v26.4s, v30.s[2]
+	WORD $0x4fbe1b8e // fmla v14.4s, v28.4s, v30.s[3]
+	WORD $0x4fbf1371 // fmla v17.4s, v27.4s, v31.s[1]
+	WORD $0x4f9f1bb1 // fmla v17.4s, v29.4s, v31.s[2]
+	FMOVS 240(R0), F25
+	FMOVS 244(R0), F24
+	VDUP V24.S[0], V26.S4
+	WORD $0x4f99119a // fmla v26.4s, v12.4s, v25.s[0]
+	VDUP V24.S[0], V27.S4
+	WORD $0x4f9911bb // fmla v27.4s, v13.4s, v25.s[0]
+	VDUP V24.S[0], V28.S4
+	WORD $0x4f9911dc // fmla v28.4s, v14.4s, v25.s[0]
+	VDUP V24.S[0], V29.S4
+	WORD $0x4f99123d // fmla v29.4s, v17.4s, v25.s[0]
+	CBZ R15, noresidual2
+	MOVW 224(R0), R6
+	ADD R6<<2, R13, R6
+	FMOVQ 0(R6), F24
+	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
+	MOVW 228(R0), R6
+	ADD R6<<2, R13, R6
+	FMOVQ 0(R6), F24
+	WORD $0x4e38d77b // fadd v27.4s, v27.4s, v24.4s
+	MOVW 232(R0), R6
+	ADD R6<<2, R13, R6
+	FMOVQ 0(R6), F24
+	WORD $0x4e38d79c // fadd v28.4s, v28.4s, v24.4s
+	MOVW 236(R0), R6
+	ADD R6<<2, R13, R6
+	FMOVQ 0(R6), F24
+	WORD $0x4e38d7bd // fadd v29.4s, v29.4s, v24.4s
+noresidual2:
+	CBZ R19, norelu2
+	VMOVI $0, V24.B16
+	WORD $0x4e38f75a // fmax v26.4s, v26.4s, v24.4s
+	WORD $0x4e38f77b // fmax v27.4s, v27.4s, v24.4s
+	WORD $0x4e38f79c // fmax v28.4s, v28.4s, v24.4s
+	WORD $0x4e38f7bd // fmax v29.4s, v29.4s, v24.4s
+norelu2:
+	CMP $0, R14
+	BLE stored2
+	MOVW 208(R0), R6
+	ADD R6<<2, R5, R6
+	FMOVQ F26, 0(R6)
+	CMP $1, R14
+	BLE stored2
+	MOVW 212(R0), R6
+	ADD R6<<2, R5, R6
+	FMOVQ F27, 0(R6)
+	CMP $2, R14
+	BLE stored2
+	MOVW 216(R0), R6
+	ADD R6<<2, R5, R6
+	FMOVQ F28, 0(R6)
+	CMP $3, R14
+	BLE stored2
+	MOVW 220(R0), R6
+	ADD R6<<2, R5, R6
+	FMOVQ F29, 0(R6)
+stored2:
+	ADD R20, R5
+	ADD R21, R13
+	CMP $3, R22
+	BLE next
+	WORD $0x4e34d67a // fadd v26.4s, v19.4s, v20.4s
+	WORD $0x4eb4d67b // fsub v27.4s, v19.4s, v20.4s
+	WORD $0x4e36d6bc // fadd v28.4s, v21.4s, v22.4s
+	WORD $0x4eb6d6bd // fsub v29.4s, v21.4s, v22.4s
+	WORD $0x4e3ad652 // fadd v18.4s, v18.4s, v26.4s
+	WORD $0x4e3cd652 // fadd v18.4s, v18.4s, v28.4s
+	WORD $0x4f9e9373 // fmul v19.4s, v27.4s, v30.s[0]
+	WORD $0x4fbe13b3 // fmla v19.4s, v29.4s, v30.s[1]
+	WORD $0x4f9e9b54 // fmul v20.4s, v26.4s, v30.s[2]
+	WORD $0x4fbe1b94 // fmla v20.4s, v28.4s, v30.s[3]
+	WORD $0x4fbf1377 // fmla v23.4s, v27.4s, v31.s[1]
+	WORD $0x4f9f1bb7 // fmla v23.4s, v29.4s, v31.s[2]
+	FMOVS 240(R0), F25
+	FMOVS 244(R0), F24
+	VDUP V24.S[0], V26.S4
+	WORD $0x4f99125a // fmla v26.4s, v18.4s, v25.s[0]
+	VDUP V24.S[0], V27.S4
+	WORD $0x4f99127b // fmla v27.4s, v19.4s, v25.s[0]
+	VDUP V24.S[0], V28.S4
+	WORD $0x4f99129c // fmla v28.4s, v20.4s, v25.s[0]
+	VDUP V24.S[0], V29.S4
+	WORD $0x4f9912fd // fmla v29.4s, v23.4s, v25.s[0]
+	CBZ R15, noresidual3
+	MOVW 224(R0), R6
+	ADD R6<<2, R13, R6
+	FMOVQ 0(R6), F24
+	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
+	MOVW 228(R0), R6
+	ADD R6<<2, R13, R6
+	FMOVQ 0(R6), F24
+	WORD $0x4e38d77b // fadd v27.4s, v27.4s, v24.4s
+	MOVW 232(R0), R6
+	ADD R6<<2, R13, R6
+	FMOVQ 0(R6), F24
+	WORD $0x4e38d79c // fadd v28.4s, v28.4s, v24.4s
+	MOVW 236(R0), R6
+	ADD R6<<2, R13, R6
+	FMOVQ 0(R6), F24
+	WORD $0x4e38d7bd // fadd v29.4s, v29.4s, v24.4s
+noresidual3:
+	CBZ R19, norelu3
+	VMOVI $0, V24.B16
+	WORD $0x4e38f75a // fmax v26.4s, v26.4s, v24.4s
+	WORD $0x4e38f77b // fmax v27.4s, v27.4s, v24.4s
+	WORD $0x4e38f79c // fmax v28.4s, v28.4s, v24.4s
+	WORD $0x4e38f7bd // fmax v29.4s, v29.4s, v24.4s
+norelu3:
+	CMP $0, R14
+	BLE stored3
+	MOVW 208(R0), R6
+	ADD R6<<2, R5, R6
+	FMOVQ F26, 0(R6)
+	CMP $1, R14
+	BLE stored3
+	MOVW 212(R0), R6
+	ADD R6<<2, R5, R6
+	FMOVQ F27, 0(R6)
+	CMP $2, R14
+	BLE stored3
+	MOVW 216(R0), R6
+	ADD R6<<2, R5, R6
+	FMOVQ F28, 0(R6)
+	CMP $3, R14
+	BLE stored3
+	MOVW 220(R0), R6
+	ADD R6<<2, R5, R6
+	FMOVQ F29, 0(R6)
+stored3:
+	ADD R20, R5
+	ADD R21, R13
+next:
+	ADD R10, R1
+	ADD R11, R2
+	ADD R12, R7
+	SUBS $1, R3
+	BNE tile
+end:
 	RET

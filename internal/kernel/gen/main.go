@@ -92,6 +92,9 @@ const (
 	softmaxDoc   = "replaces each column of X by its softmax, in Y."
 	layerNormDoc = "normalises each column of X to zero mean and unit variance, then applies Gamma and Beta, in Y."
 	geluDoc      = "writes the exact GELU of row 0 of X to row 0 of Y."
+
+	winogradInputDoc  = "transforms 6x6 tiles of one input channel."
+	winogradOutputDoc = "transforms the 36 products of one output channel to 4x4 tiles, then scales, shifts, adds the residual and clamps."
 )
 
 func tileDoc(rows, vecs int) string {

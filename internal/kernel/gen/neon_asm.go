@@ -66,13 +66,18 @@ func (a *neon) label(name string) { fmt.Fprintf(&a.code, "%s:\n", name) }
 
 // constant returns the offset, in the table of constants, of a vector with v in every lane.
 func (a *neon) constant(name string, v uint32) int {
+	return a.constants4(name, [neonLanes]uint32{v, v, v, v})
+}
+
+// constants4 returns the offset of a vector with a lane for each of four values.
+func (a *neon) constants4(name string, v [neonLanes]uint32) int {
 	if off, ok := a.constants[name]; ok {
 		return off
 	}
 	off := neonBytes * len(a.constants)
 	a.constants[name] = off
 	for i := range neonLanes {
-		fmt.Fprintf(&a.data, "DATA constants<>+%d(SB)/4, $0x%08x // %s\n", off+4*i, v, name)
+		fmt.Fprintf(&a.data, "DATA constants<>+%d(SB)/4, $0x%08x // %s\n", off+4*i, v[i], name)
 	}
 	return off
 }
@@ -86,6 +91,23 @@ func (a *neon) loadScalar(from string, v vec) { a.op("FMOVS", from, v.f()) }
 func (a *neon) zero(v vec)                    { a.op("VMOVI", 0, fmt.Sprintf("V%d.B16", v)) }
 
 func (a *neon) move(s, d vec) { a.op("VMOV", fmt.Sprintf("V%d.B16", s), fmt.Sprintf("V%d.B16", d)) }
+
+// loadStep and storeStep add step bytes to at, once they have used it.
+func (a *neon) loadStep(at, step gp, v vec) {
+	a.op("VLD1.P", fmt.Sprintf("(%s)(%s)", at, step), fmt.Sprintf("[%s]", v.s4()))
+}
+func (a *neon) storeStep(v vec, at, step gp) {
+	a.op("VST1.P", fmt.Sprintf("[%s]", v.s4()), fmt.Sprintf("(%s)(%s)", at, step))
+}
+
+// scaled is r elements as an operand in bytes.
+func scaled(r gp) string { return fmt.Sprintf("%s<<2", r) }
+
+// offset points d as many elements beyond base as the int32 at disp of from counts. Only tmp and d are overwritten, and may be the same.
+func (a *neon) offset(base, from gp, disp int, tmp, d gp) {
+	a.op("MOVW", from.at(disp), tmp)
+	a.op("ADD", scaled(tmp), base, d)
+}
 
 // broadcast copies the lowest lane of s to every lane of d.
 func (a *neon) broadcast(s, d vec) { a.op("VDUP", s.s0(), d.s4()) }
@@ -116,5 +138,7 @@ func emitNEON() *neon {
 	emitNEONSoftmax(a)
 	emitNEONLayerNorm(a)
 	emitNEONGELU(a)
+	emitNEONWinogradInput(a)
+	emitNEONWinogradOutput(a)
 	return a
 }

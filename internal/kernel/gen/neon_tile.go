@@ -53,9 +53,6 @@ func (w *neonTile) y(r, v int) vec   { return vec(r*w.vecs + v) }
 // spare is one of the registers beyond the accumulators.
 func (w *neonTile) spare(i int) vec { return w.acc(w.rows-1, w.vecs) + vec(i) }
 
-// scaled is r elements as an operand in bytes.
-func scaled(r gp) string { return fmt.Sprintf("%s<<2", r) }
-
 // element points d to an element of the slice in field: the int32 at disp of from counts it.
 func (w *neonTile) element(field int, from gp, disp int, d gp) {
 	w.op("MOVD", w.t.at(field), w.base)
@@ -64,8 +61,7 @@ func (w *neonTile) element(field int, from gp, disp int, d gp) {
 
 // offset points d as many elements beyond base as the int32 at disp of from counts.
 func (w *neonTile) offset(from gp, disp int, d gp) {
-	w.op("MOVW", from.at(disp), w.tmp)
-	w.op("ADD", scaled(w.tmp), w.base, d)
+	w.neon.offset(w.base, from, disp, w.tmp, d)
 }
 
 // reduction adds Σ_k A·B to the accumulators, with A and its steps taken from the named fields.
@@ -91,7 +87,7 @@ func (w *neonTile) reduction(name string, aField, rowField, kField, lenField int
 		a := w.spare(w.vecs + r%(32-int(w.spare(w.vecs))))
 		w.loadScalar(fmt.Sprintf("(%s)(%s)", w.row[r], scaled(w.aOff)), a)
 		for v := range w.vecs {
-			w.word(fmlaLane0(a, w.spare(v), w.acc(r, v)))
+			w.word(fmlaLane(a, 0, w.spare(v), w.acc(r, v)))
 		}
 	}
 	w.op("SUBS", 1, w.n)
@@ -107,7 +103,7 @@ func (w *neonTile) affine() {
 		w.loadScalar(w.t.at(tile.shift+4*r), shift)
 		for v := range w.vecs {
 			w.broadcast(shift, w.y(r, v))
-			w.word(fmlaLane0(scale, w.acc(r, v), w.y(r, v)))
+			w.word(fmlaLane(scale, 0, w.acc(r, v), w.y(r, v)))
 		}
 	}
 }

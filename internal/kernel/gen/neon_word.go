@@ -36,10 +36,16 @@ func fsqrt(x, d vec) word { return unary("fsqrt", 0x6ea1f800, x, d) }
 func frintn(x, d vec) word { return unary("frintn", 0x4e218800, x, d) }
 func fcvtzs(x, d vec) word { return unary("fcvtzs", 0x4ea1b800, x, d) }
 
-// fmlaLane0 adds x times the lowest lane of y to d.
-func fmlaLane0(y, x, d vec) word {
-	return word{0x4f801000 | uint32(y)<<16 | uint32(x)<<5 | uint32(d), fmt.Sprintf("fmla v%d.4s, v%d.4s, v%d.s[0]", d, x, y)}
+// byLane is an operation on a vector and one lane of y.
+func byLane(name string, code uint32, y vec, lane int, x, d vec) word {
+	code |= uint32(lane&1)<<21 | uint32(lane>>1)<<11
+	return word{code | uint32(y)<<16 | uint32(x)<<5 | uint32(d), fmt.Sprintf("%s v%d.4s, v%d.4s, v%d.s[%d]", name, d, x, y, lane)}
 }
+
+// fmulLane is d = x times a lane of y; fmlaLane adds that to d and fmlsLane subtracts it, rounding once.
+func fmulLane(y vec, lane int, x, d vec) word { return byLane("fmul", 0x4f809000, y, lane, x, d) }
+func fmlaLane(y vec, lane int, x, d vec) word { return byLane("fmla", 0x4f801000, y, lane, x, d) }
+func fmlsLane(y vec, lane int, x, d vec) word { return byLane("fmls", 0x4f805000, y, lane, x, d) }
 
 // ldrIndexed loads the vector index bytes beyond base.
 func ldrIndexed(base, index gp, d vec) word {

@@ -43,7 +43,7 @@ func emitPoints() points {
 
 // emitWinogradInput writes the input transform: columns into the scratch, then rows.
 func emitWinogradInput(s isa, p points) {
-	text(s, "winogradInput", "func(w *Winograd)", "transforms 6x6 tiles of one input channel.")
+	text(s, "winogradInput", "func(w *Winograd)", winogradInputDoc)
 	w, x, y, scratch, n, plane, row := reg.R15, reg.RAX, reg.RBX, reg.RCX, reg.RDX, reg.RSI, reg.RDI
 	at, row3, row5, step, plane3, plane5, yStep := reg.R8, reg.R9, reg.R10, reg.R11, reg.R12, reg.R13, reg.R14
 	MOVQ(operand.NewParamAddr("w", 0), w)
@@ -135,7 +135,7 @@ func emitWinogradInput(s isa, p points) {
 
 // emitWinogradOutput writes the output transform with its epilogue: columns into the scratch, then rows.
 func emitWinogradOutput(s isa, p points) {
-	text(s, "winogradOutput", "func(w *Winograd)", "transforms the 36 products of one output channel to 4x4 tiles, then scales, shifts, adds the residual and clamps.")
+	text(s, "winogradOutput", "func(w *Winograd)", winogradOutputDoc)
 	w, x, y, scratch, n, plane, plane3, plane5 := reg.R15, reg.RAX, reg.RBX, reg.RCX, reg.RDX, reg.RSI, reg.RDI, reg.R8
 	at, row, res, col, rowRes := reg.R9, reg.R10, reg.R11, reg.R12, reg.R13
 	MOVQ(operand.NewParamAddr("w", 0), w)
