@@ -7,7 +7,7 @@ KERNEL_PACKAGES = ./internal/kernel/... ./internal/nn/... ./internal/models/... 
 RACE_PACKAGES = ./internal/ablate/... ./internal/store/... ./internal/regress/... ./internal/evaluate/... ./internal/study/...
 FUZZTIME ?= 5s
 
-.PHONY: all build demo test bench bench-torch goldens generate clean-generated fmt fmt-check vet lint test-isa race fuzz cross ci deps
+.PHONY: all build demo test bench roofline bench-torch goldens generate clean-generated fmt fmt-check vet lint test-isa race fuzz cross ci deps
 
 all: build
 
@@ -24,6 +24,10 @@ test:
 # Our own benchmarks: kernels, graphs, Gram matrix, coordinate descent.
 bench:
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./internal/kernel ./internal/ablate ./internal/regress
+
+# Each class of layers beside the limits of one core, as Markdown tables.
+roofline:
+	@$(GO) run ./internal/roofline
 
 # Margins per second beside PyTorch on the same weights, images and keep-rows; needs `make deps`.
 bench-torch: build

@@ -176,10 +176,16 @@ func (m *Model) Batch(n, h, w int) int {
 
 // NewProgram builds the graph for batch examples of h x w pixels per run. Each worker needs its own; the weights are shared.
 func (m *Model) NewProgram(set *kernel.Set, batch, h, w int) (*Program, error) {
+	return m.NewProfiled(set, batch, h, w, nil)
+}
+
+// NewProfiled is NewProgram with every op's time and work reported to profile.
+func (m *Model) NewProfiled(set *kernel.Set, batch, h, w int, profile *nn.Profile) (*Program, error) {
 	if m.Height != 0 && (h != m.Height || w != m.Width) {
 		return nil, fault.Conflictf("models: %s takes images of %dx%d, these are %dx%d", m.Arch, m.Height, m.Width, h, w)
 	}
 	b := nn.NewBuilder(set, batch, m.Channels, h, w, m.masked)
+	b.Profile(profile)
 	p, err := b.Compile(m.build(b))
 	if err != nil {
 		return nil, fmt.Errorf("models: build %s: %w", m.Arch, err)

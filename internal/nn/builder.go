@@ -21,6 +21,8 @@ type Builder struct {
 	keeps  map[string][]float32
 	names  map[string]bool // of tensors and ops in the graph
 	err    error
+
+	profile *Profile // nil: nothing is timed
 }
 
 // Map is an activation in the graph under construction.
@@ -57,13 +59,13 @@ func (b *Builder) weight(key string, data []float32, shape ...int) *G.Node {
 	return b.value(key, tensor.New(tensor.WithShape(shape...), tensor.WithBacking(data)))
 }
 
-func (b *Builder) apply(op interface {
-	G.Op
-	setInputs([]int)
-}, inputs ...*G.Node) *G.Node {
+func (b *Builder) apply(op fused, inputs ...*G.Node) *G.Node {
 	b.claim(op.String())
 	if b.err != nil {
 		return b.input
+	}
+	if b.profile != nil {
+		op = b.profile.watch(op)
 	}
 	n, err := apply(op, inputs...)
 	if err != nil {

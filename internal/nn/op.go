@@ -10,6 +10,12 @@ import (
 	"gorgonia.org/tensor"
 )
 
+// fused is an op of this package.
+type fused interface {
+	G.Op
+	setInputs(dims []int)
+}
+
 // base carries what gorgonia asks of every op: an identity, the types of inputs and output, and the output buffer.
 type base struct {
 	id     string // unique in the graph: gorgonia merges nodes whose ops hash alike
@@ -51,10 +57,7 @@ func (b *base) Hashcode() uint32 {
 }
 
 // apply adds op to the graph of its inputs and names the result after the op.
-func apply(op interface {
-	G.Op
-	setInputs([]int)
-}, inputs ...*G.Node) (*G.Node, error) {
+func apply(op fused, inputs ...*G.Node) (*G.Node, error) {
 	var dims []int
 	for _, in := range inputs {
 		dims = append(dims, in.Dims())
