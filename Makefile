@@ -8,7 +8,7 @@ RACE_PACKAGES = ./internal/ablate/... ./internal/store/... ./internal/regress/..
 FUZZTIME ?= 5s
 QEMU_ARM64 ?= qemu-aarch64-static
 
-.PHONY: all build demo test bench bench-torch goldens generate clean-generated fmt fmt-check vet lint test-isa test-arm64 race fuzz cross ci deps
+.PHONY: all build demo test bench roofline bench-torch goldens generate clean-generated fmt fmt-check vet lint test-isa test-arm64 race fuzz cross ci deps
 
 all: build
 
@@ -25,6 +25,10 @@ test:
 # Our own benchmarks: kernels, graphs, Gram matrix, coordinate descent.
 bench:
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./internal/kernel ./internal/ablate ./internal/regress
+
+# Each class of layers beside the limits of one core, as Markdown tables.
+roofline:
+	@$(GO) run ./internal/roofline
 
 # Margins per second beside PyTorch on the same weights, images and keep-rows; needs `make deps`.
 bench-torch: build

@@ -113,7 +113,7 @@ func TestImportsFollowTheTable(t *testing.T) {
 
 // The table itself stays within these rules, whatever else it comes to allow.
 func TestTableKeepsDataFlowingOneWay(t *testing.T) {
-	flow := []string{"fault", "npy", "checkpoint", "dataset", "kernel", "nn", "models", "margin", "ablate", "store", "regress",
+	flow := []string{"fault", "npy", "checkpoint", "dataset", "kernel", "nn", "models", "margin", "ablate", "roofline", "store", "regress",
 		"evaluate", "edit", "report", "demo", "study"}
 	table := readTable(t)
 	for name, may := range table {

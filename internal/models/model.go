@@ -177,9 +177,10 @@ func (m *Model) Batch(n, h, w int) int {
 // Build says how a model's graph is to be built.
 type Build struct {
 	Set           *kernel.Set
-	BF16          bool // see nn.NewBuilder; Set must have bfloat16
-	Batch         int  // examples per run
-	Height, Width int  // of the images, in pixels
+	BF16          bool        // see nn.NewBuilder; Set must have bfloat16
+	Batch         int         // examples per run
+	Height, Width int         // of the images, in pixels
+	Profile       *nn.Profile // where every op's time and work go; nil: nowhere
 }
 
 // NewProgram builds the graph. Each worker needs its own; the weights are shared.
@@ -188,6 +189,7 @@ func (m *Model) NewProgram(o Build) (*Program, error) {
 		return nil, fault.Conflictf("models: %s takes images of %dx%d, these are %dx%d", m.Arch, m.Height, m.Width, o.Height, o.Width)
 	}
 	b := nn.NewBuilder(o.Set, o.BF16, o.Batch, m.Channels, o.Height, o.Width, m.masked)
+	b.Profile(o.Profile)
 	p, err := b.Compile(m.build(b))
 	if err != nil {
 		return nil, fmt.Errorf("models: build %s: %w", m.Arch, err)

@@ -21,11 +21,13 @@ type Builder struct {
 	masked map[string]bool
 	keeps  map[string][]float32
 	names  map[string]bool // of tensors and ops in the graph
-	ops    map[*G.Node]planeOp
+	ops    map[*G.Node]fused
 	reads  map[*G.Node][]*G.Node // an op's inputs
 	work   workspace
 	bytes  int64 // of the ops' outputs
 	err    error
+
+	profile *Profile // nil: nothing is timed
 }
 
 // Map is an activation in the graph under construction.
@@ -44,7 +46,7 @@ type Map struct {
 // softmax and the head stay float32, and so do a transformer's residual tokens.
 func NewBuilder(set *kernel.Set, bf16 bool, size, c, h, w int, masked map[string]bool) *Builder {
 	b := &Builder{set: set, bf16: bf16, graph: G.NewGraph(), batch: &Batch{}, size: size, masked: masked, keeps: map[string][]float32{}, names: map[string]bool{},
-		ops: map[*G.Node]planeOp{}, reads: map[*G.Node][]*G.Node{}}
+		ops: map[*G.Node]fused{}, reads: map[*G.Node][]*G.Node{}}
 	b.images = tensor.New(tensor.WithShape(size, c, h, w), tensor.Of(tensor.Float32))
 	b.input = b.value("images", b.images)
 	return b
@@ -68,10 +70,13 @@ func (b *Builder) weight(key string, data []float32, shape ...int) *G.Node {
 	return b.value(key, tensor.New(tensor.WithShape(shape...), tensor.WithBacking(data)))
 }
 
-func (b *Builder) apply(op planeOp, inputs ...*G.Node) *G.Node {
+func (b *Builder) apply(op fused, inputs ...*G.Node) *G.Node {
 	b.claim(op.String())
 	if b.err != nil {
 		return b.input
+	}
+	if b.profile != nil {
+		op = b.profile.watch(op)
 	}
 	n, err := apply(op, inputs...)
 	if err != nil {

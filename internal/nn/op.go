@@ -72,8 +72,8 @@ func (b *base) Hashcode() uint32 {
 	return h.Sum32()
 }
 
-// planeOp is an op of this package.
-type planeOp interface {
+// fused is an op of this package.
+type fused interface {
 	G.Op
 	setInputs([]int)
 	size() int
@@ -84,7 +84,7 @@ type planeOp interface {
 }
 
 // apply adds op to the graph of its inputs and names the result after the op.
-func apply(op planeOp, inputs ...*G.Node) (*G.Node, error) {
+func apply(op fused, inputs ...*G.Node) (*G.Node, error) {
 	var dims []int
 	for _, in := range inputs {
 		dims = append(dims, in.Dims())
