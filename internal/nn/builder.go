@@ -106,10 +106,10 @@ func (b *Builder) layerInputs(c *conv) []*G.Node {
 	}
 	in := []*G.Node{b.weight(l.Key, l.Weight, l.Out, l.In*l.Kernel*l.Kernel), b.weight(l.Key+"/scale", scale, l.Out), b.weight(l.Key+"/shift", shift, l.Out)}
 	switch {
-	case c.direct.cells:
-		in = append(in, b.weight(l.Key+"/cells", l.cellWeights(), l.Out, c.depth*l.Kernel*l.Kernel))
 	case c.wino != nil:
 		in = append(in, b.weight(l.Key+"/winograd", l.winogradFactors(), kernel.WinogradProducts, l.Out, l.In))
+	case c.direct.cells:
+		in = append(in, b.weight(l.Key+"/cells", l.cellWeights(), l.Out, c.depth*l.Kernel*l.Kernel))
 	}
 	if b.masked[l.Key] {
 		keep := filled(l.Out, 1)
@@ -228,7 +228,7 @@ func (b *Builder) Head(x *Map, l Layer) *Map {
 func (b *Builder) layer(x *Map, v view, node *G.Node, l Layer, act Activation, out Plane, res *residual) *Map {
 	c := newConv(b.set, l, v, x.Plane, out, act, res, b.masked[l.Key])
 	c.reads = x.holds
-	if winogradFits(l) && !x.Cells && b.err == nil {
+	if winogradFits(l, x.Plane) && b.err == nil {
 		c.wino = newWinograd(b.set, l, v, x.Plane, out, res, &b.work)
 	}
 	inputs := append([]*G.Node{node}, b.layerInputs(c)...)

@@ -17,7 +17,7 @@ func TestWinogradMatchesDefinition(t *testing.T) {
 					continue
 				}
 				l := drawLayer(rng, "conv.weight", 1+rng.IntN(11), winogradMinChannels+rng.IntN(4), 3, 1)
-				if !winogradFits(l) {
+				if !winogradFits(l, Plane{}) {
 					t.Fatal("the layer is not computed by Winograd's algorithm")
 				}
 				act, pads := Activation(rng.IntN(3)), [2]int{1 + rng.IntN(2), rng.IntN(3)}

@@ -1,0 +1,144 @@
+package nn
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"coar/internal/kernel"
+)
+
+// eachBF16Set runs the test on every instruction set that has bfloat16.
+func eachBF16Set(t *testing.T, test func(t *testing.T, set *kernel.Set, rng *rand.Rand)) {
+	eachSet(t, func(t *testing.T, set *kernel.Set, rng *rand.Rand) {
+		if !set.BF16() {
+			t.Skip("no bfloat16 kernels")
+		}
+		test(t, set, rng)
+	})
+}
+
+// compileBF16 is compile for a program in bfloat16.
+func compileBF16(t *testing.T, set *kernel.Set, m images, masked []string, build func(*Builder) *Map) *Program {
+	t.Helper()
+	keys := map[string]bool{}
+	for _, k := range masked {
+		keys[k] = true
+	}
+	b := NewBuilder(set, true, m.n, m.c, m.h, m.w, keys)
+	out := build(b)
+	p, err := b.Compile(b.AveragePool("flatten", out, out.H))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	load(p, m)
+	return p
+}
+
+// bf16Of rounds every value to bfloat16, as a program does with what a layer reads.
+func bf16Of(m images) images {
+	out := newImages(m.n, m.c, m.h, m.w)
+	for i, v := range m.x {
+		even, _ := kernel.Halves(kernel.Cell(float32(v), 0))
+		out.x[i] = float64(even)
+	}
+	return out
+}
+
+func bf16Layer(l Layer) Layer {
+	w := make([]float32, len(l.Weight))
+	for i, v := range l.Weight {
+		w[i], _ = kernel.Halves(kernel.Cell(v, 0))
+	}
+	l.Weight = w
+	return l
+}
+
+// closeTo fails where got is further from want than some roundings to bfloat16 of a value of want's size plus floor.
+func closeTo(t *testing.T, what string, got []float32, want []float64, roundings, floor float64) {
+	t.Helper()
+	for i, w := range want {
+		if d := math.Abs(float64(got[i]) - w); !(d <= roundings*0x1p-8*(floor+math.Abs(w))) {
+			t.Fatalf("%s: value %d is %g, want %g", what, i, got[i], w)
+		}
+	}
+}
+
+// With inputs and weights rounded beforehand, only the rounding of the result is left: sums are float32.
+func TestBF16ConvRoundsOnlyItsResult(t *testing.T) {
+	eachBF16Set(t, func(t *testing.T, set *kernel.Set, rng *rand.Rand) {
+		for _, c := range []struct{ kernel, stride, side int }{{1, 1, 7}, {3, 1, 9}, {3, 2, 14}, {1, 2, 14}} {
+			for _, size := range []int{1, 3, 8, 16} {
+				for _, in := range []int{3, 8} { // an odd number of channels leaves half a cell
+					l := bf16Layer(drawLayer(rng, "conv.weight", 5+rng.IntN(9), in, c.kernel, c.stride))
+					m := bf16Of(drawImages(rng, size, in, c.side, c.side))
+					act := Activation(rng.IntN(3))
+					p := compileBF16(t, set, m, []string{l.Key}, func(b *Builder) *Map {
+						x := b.Pack(l.Pad)
+						x.frozen = false // otherwise the layer would be computed once, in float32
+						return b.Conv(&x, l, act, rng.IntN(2))
+					})
+					keep := drawKeep(rng, p.Keep(l.Key))
+					closeTo(t, fmt.Sprintf("%+v, batch %d, %d channels, activation %d", c, size, in, act), run(t, p), activate(convolve(m, l, keep), act).x, 1.01+float64(act/GELU), 0.05)
+				}
+			}
+		}
+	})
+}
+
+// A block of a residual network, computed directly and by Winograd's algorithm, its skip in cells, its rows ablated at random.
+func TestBF16ResidualBlockMatchesDefinition(t *testing.T) {
+	eachBF16Set(t, func(t *testing.T, set *kernel.Set, rng *rand.Rand) {
+		for _, channels := range []int{6, winogradMinChannelsBF16 + 2} {
+			for _, size := range []int{1, 5, 16} {
+				if channels > 100 && size > 1 && set.Name == "portable" {
+					continue // seconds, and the same code
+				}
+				const side = 8
+				a, c := bf16Layer(drawLayer(rng, "a.weight", channels, channels, 3, 1)), bf16Layer(drawLayer(rng, "b.weight", channels, channels, 3, 1))
+				if winogradFits(c, Plane{H: side, W: side, Cells: true}) != (channels > 100) {
+					t.Fatal("the case does not test what it means to")
+				}
+				m := bf16Of(drawImages(rng, size, channels, side, side))
+				p := compileBF16(t, set, m, []string{a.Key, c.Key}, func(b *Builder) *Map {
+					x := b.Pack(1)
+					x.frozen = false
+					skip := b.cells(&x)
+					return b.ConvAdd(b.Conv(skip, a, ReLU, 1), c, ReLU, 1, skip)
+				})
+				for range 2 {
+					hidden := bf16Of(activate(convolve(m, a, drawKeep(rng, p.Keep(a.Key))), ReLU))
+					want := convolve(hidden, c, drawKeep(rng, p.Keep(c.Key)))
+					for i, v := range m.x {
+						want.x[i] += v
+					}
+					// The hidden map's own roundings may differ where its sums fall on an edge: a few of them show in the result.
+					closeTo(t, fmt.Sprintf("%d channels, batch %d", channels, size), run(t, p), activate(want, ReLU).x, 2, 0.5)
+				}
+			}
+		}
+	})
+}
+
+func TestBF16ResultsDependOnNoBatch(t *testing.T) {
+	eachBF16Set(t, func(t *testing.T, set *kernel.Set, rng *rand.Rand) {
+		const channels, side, n = winogradMinChannelsBF16, 8, 3
+		m := drawImages(rng, n, 3, side, side)
+		stem, l, last := drawLayer(rng, "s.weight", channels, 3, 3, 1), drawLayer(rng, "a.weight", 9, channels, 3, 1), drawLayer(rng, "b.weight", 5, 9, 3, 2)
+		build := func(b *Builder) *Map {
+			in := b.Pack(1)
+			return b.Conv(b.Conv(b.Stem(&in, stem, false, 1), l, ReLU, 1), last, ReLU, 0)
+		}
+		var alone []float32
+		for i := range n {
+			alone = append(alone, run(t, compileBF16(t, set, images{1, 3, side, side, m.x[i*3*side*side:][:3*side*side]}, nil, build))...)
+		}
+		for _, size := range []int{4, 16} {
+			padded := newImages(size, 3, side, side)
+			copy(padded.x, m.x)
+			same(t, fmt.Sprintf("batch %d", size), run(t, compileBF16(t, set, padded, nil, build))[:len(alone)], alone)
+		}
+	})
+}
