@@ -28,11 +28,14 @@ type Examples interface {
 type Engine struct {
 	Model   *models.Model
 	Set     *kernel.Set
-	BF16    bool // multiply in bfloat16; Set must have it
-	Workers int  // 0: one per processor
-	Batch   int  // examples per run; 0: chosen from the model
+	BF16    bool  // multiply in bfloat16; Set must have it
+	Workers int   // 0: one per processor
+	Batch   int   // examples per run; 0: chosen from the model and Memory
+	Memory  int64 // bytes that the workers' graphs may take together, weights aside; 0: no bound
 
 	once    sync.Once
+	failed  error // of the first start
+	limit   int   // examples per run that Memory allows
 	workers []*worker
 }
 
@@ -42,14 +45,44 @@ type worker struct {
 	programs map[int]*models.Program
 }
 
-func (e *Engine) start() {
+// start makes the workers that Memory has room for. Smaller batches come before fewer workers: down to one vector's
+// worth of examples they cost little.
+func (e *Engine) start(ex Examples) error {
+	e.once.Do(func() { e.failed = e.plan(ex) })
+	return e.failed
+}
+
+func (e *Engine) plan(ex Examples) error {
 	n := e.Workers
 	if n <= 0 {
 		n = runtime.GOMAXPROCS(0)
 	}
-	for range n {
+	e.limit = math.MaxInt
+	first := &worker{engine: e, programs: map[int]*models.Program{}}
+	for e.Memory > 0 {
+		size := e.batch(ex)
+		p, err := first.program(size, ex)
+		if err != nil {
+			return err
+		}
+		if p.Bytes()*int64(n) <= e.Memory {
+			break
+		}
+		if size == 1 || e.Batch > 0 {
+			n = int(max(1, e.Memory/p.Bytes()))
+			break
+		}
+		if err := p.Close(); err != nil {
+			return fmt.Errorf("ablate: close: %w", err)
+		}
+		delete(first.programs, size)
+		e.limit = size / 2
+	}
+	e.workers = append(e.workers, first)
+	for range n - 1 {
 		e.workers = append(e.workers, &worker{engine: e, programs: map[int]*models.Program{}})
 	}
+	return nil
 }
 
 // Close releases the compiled graphs.
@@ -87,7 +120,9 @@ func AllKept(_ int, keep []float32) {
 // Cost:   nRows x examples forward passes; what no keep value reaches is computed once per batch of examples.
 // Errors: ctx.Err(), an unreadable image, a logit that is not finite (with its row and example), or visit's error.
 func (e *Engine) Each(ctx context.Context, ex Examples, nRows int, rows Rows, visit Visit) error {
-	e.once.Do(e.start)
+	if err := e.start(ex); err != nil {
+		return err
+	}
 	tasks := make(chan task)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
@@ -137,7 +172,7 @@ func (e *Engine) batch(ex Examples) int {
 		return e.Batch
 	}
 	_, h, w := ex.Shape()
-	return e.Model.Batch(ex.Len(), h, w)
+	return min(e.limit, e.Model.Batch(ex.Len(), h, w))
 }
 
 // run computes one task, batch after batch of examples, all rows on each.
@@ -180,15 +215,11 @@ func (w *worker) load(ex Examples, first, n int) (*models.Program, error) {
 	if full := w.engine.batch(ex); size < n || n > full/2 {
 		size = full
 	}
-	c, height, width := ex.Shape()
-	p := w.programs[size]
-	if p == nil {
-		var err error
-		if p, err = w.engine.Model.NewProgram(models.Build{Set: w.engine.Set, BF16: w.engine.BF16, Batch: size, Height: height, Width: width}); err != nil {
-			return nil, err
-		}
-		w.programs[size] = p
+	p, err := w.program(size, ex)
+	if err != nil {
+		return nil, err
 	}
+	c, height, width := ex.Shape()
 	images, len := p.Images(), c*height*width
 	clear(images)
 	for i := range n {
@@ -197,6 +228,20 @@ func (w *worker) load(ex Examples, first, n int) (*models.Program, error) {
 		}
 	}
 	p.Load()
+	return p, nil
+}
+
+// program returns the worker's program for size examples per run.
+func (w *worker) program(size int, ex Examples) (*models.Program, error) {
+	if p := w.programs[size]; p != nil {
+		return p, nil
+	}
+	_, height, width := ex.Shape()
+	p, err := w.engine.Model.NewProgram(models.Build{Set: w.engine.Set, BF16: w.engine.BF16, Batch: size, Height: height, Width: width})
+	if err != nil {
+		return nil, err
+	}
+	w.programs[size] = p
 	return p, nil
 }
 

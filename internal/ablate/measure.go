@@ -27,7 +27,12 @@ type Commit func(first int, keep []byte, margins []float32) error
 // Cost:   len(todo) x examples forward passes. Memory: per worker one group's keep-rows and margins.
 // Errors: as Each, and those of rows and commit.
 func (e *Engine) Measure(ctx context.Context, ex Examples, out margin.Output, todo []int, rows KeepRow, commit Commit) error {
-	e.once.Do(e.start)
+	if err := e.start(ex); err != nil {
+		return err
+	}
+	if len(todo) < len(e.workers) {
+		return e.measureTogether(ctx, ex, out, todo, rows, commit)
+	}
 	q := &queue{todo: todo, workers: len(e.workers)}
 	group, ctx := errgroup.WithContext(ctx)
 	for _, w := range e.workers {
@@ -48,6 +53,39 @@ func (e *Engine) Measure(ctx context.Context, ex Examples, out margin.Output, to
 	return group.Wait()
 }
 
+// measureTogether computes fewer rows than there are workers: the workers share the examples of each row.
+func (e *Engine) measureTogether(ctx context.Context, ex Examples, out margin.Output, todo []int, rows KeepRow, commit Commit) error {
+	p, n := e.Model.Components(), ex.Len()
+	keep, margins := make([]byte, len(todo)*p), make([]float32, len(todo)*n)
+	for i, r := range todo {
+		if err := rows(r, keep[i*p:(i+1)*p]); err != nil {
+			return fmt.Errorf("ablate: row %d: %w", r, err)
+		}
+	}
+	err := e.Each(ctx, ex, len(todo), func(i int, dst []float32) {
+		widen(dst, keep[i*p:(i+1)*p])
+	}, func(i, example int, logits []float32) error {
+		margins[i*n+example] = out.Of(logits, ex.Label(example))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for i, r := range todo {
+		if err := commit(r, keep[i*p:(i+1)*p], margins[i*n:(i+1)*n]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// widen writes 0 and 1 as float32.
+func widen(dst []float32, keep []byte) {
+	for c, k := range keep {
+		dst[c] = float32(k)
+	}
+}
+
 // measure computes and commits one group.
 func (w *worker) measure(ctx context.Context, ex Examples, out margin.Output, first, n int, rows KeepRow, commit Commit) error {
 	p := w.engine.Model.Components()
@@ -60,9 +98,7 @@ func (w *worker) measure(ctx context.Context, ex Examples, out margin.Output, fi
 	margins := make([]float32, n*ex.Len())
 	t := task{first, n, 0, ex.Len()}
 	err := w.run(ctx, t, ex, func(r int, dst []float32) {
-		for c, k := range keep[(r-first)*p : (r-first+1)*p] {
-			dst[c] = float32(k)
-		}
+		widen(dst, keep[(r-first)*p:(r-first+1)*p])
 	}, func(r, i int, logits []float32) error {
 		margins[(r-first)*ex.Len()+i] = out.Of(logits, ex.Label(i))
 		return nil

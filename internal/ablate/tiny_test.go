@@ -12,11 +12,11 @@ import (
 	"coar/internal/models"
 )
 
-// tiny is a mini ResNet of 8 planes and one block, held in memory: 24 components in three groups.
+// tiny is a mini ResNet of 16 planes and one block, held in memory: 48 components in three groups.
 type tiny struct{ tensors map[string][]float32 }
 
 const (
-	tinyPlanes     = 8
+	tinyPlanes     = 16
 	tinyClasses    = 4
 	tinyComponents = 3 * tinyPlanes
 )

@@ -42,10 +42,9 @@ type Model struct {
 	Groups     []Group             // the component groups, in component order
 	Aliases    map[string][]string // other names that the file has for a tensor
 
-	masked   map[string]bool
-	widest   func(h, w int) int // elements of the largest activation of one example
-	separate bool               // examples lie side by side instead of interleaved
-	build    func(b *nn.Builder) *nn.Map
+	masked map[string]bool
+	widest func(h, w int) int // elements of an example's largest activation, where examples lie side by side; nil: they are interleaved
+	build  func(b *nn.Builder) *nn.Map
 }
 
 // Options choose among what a checkpoint leaves open.
@@ -159,16 +158,18 @@ func (m *Model) Components() int {
 	return n
 }
 
-// Batch proposes how many of n examples of h x w pixels one run should take: enough to fill the vectors of the
-// smallest map, few enough that an activation stays in the cache.
+// Batch proposes how many of n examples of h x w pixels one run should take: a whole vector of interleaved examples,
+// or as many sequences of tokens as leave an activation in the cache, in batches of equal size.
 func (m *Model) Batch(n, h, w int) int {
-	const cache = 12 << 20 // bytes of an activation: a worker's share of a last-level cache
-	limit := max(1, cache/(4*max(1, m.widest(h, w))))
-	if m.separate {
-		return max(1, min(n, limit, 32))
+	if m.widest != nil {
+		const cache = 24 << 20 // bytes of an activation
+		most := max(1, min(n, cache/(4*max(1, m.widest(h, w)))))
+		batches := (n + most - 1) / most
+		return max(1, (n+batches-1)/batches)
 	}
+	const vector = 16 // float32, of the widest instruction set
 	b := 1
-	for b*2 <= min(16, limit) && b < n {
+	for b < min(n, vector) {
 		b *= 2
 	}
 	return b

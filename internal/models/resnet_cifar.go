@@ -13,8 +13,7 @@ func cifarResNet(s shapes, _ Options) (*blueprint, error) {
 	}
 	n := max(s.count("layer1.%d.conv1.weight"), s.count("layer2.%d.conv1.weight"), s.count("layer3.%d.conv1.weight"))
 	classes, channels := s.dim("linear.weight", 0, 10), s.dim("conv1.weight", 1, 3)
-	bp := &blueprint{Model: Model{Arch: fmt.Sprintf("resnet%d", 6*n+2), Classes: classes, Channels: channels, Preprocess: imagenet(0, 0),
-		widest: func(h, w int) int { return 16 * h * w }}}
+	bp := &blueprint{Model: Model{Arch: fmt.Sprintf("resnet%d", 6*n+2), Classes: classes, Channels: channels, Preprocess: imagenet(0, 0)}}
 	stem := conv2d{key: "conv1", norm: "bn1", out: 16, in: channels, kernel: 3, stride: 1, pad: 1}
 	blocks := []basicBlock{}
 	in := 16

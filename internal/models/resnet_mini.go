@@ -16,8 +16,7 @@ func miniResNet(s shapes, _ Options) (*blueprint, error) {
 	planes, channels, classes := s.dim("conv1.weight", 0, 256), s.dim("conv1.weight", 1, 3), s.dim("linear.weight", 0, 10)
 	const size, side = 32, 4
 	bp := &blueprint{Model: Model{Arch: fmt.Sprintf("mini_resnet:%dx%d", planes, n), Classes: classes, Channels: channels, Height: size, Width: size,
-		Preprocess: Preprocess{Interpolation: "bilinear", Mean: []float32{125.307 / 255, 122.961 / 255, 113.8575 / 255}, Std: []float32{51.5865 / 255, 50.847 / 255, 51.255 / 255}},
-		widest:     func(h, w int) int { return planes * h * w }}}
+		Preprocess: Preprocess{Interpolation: "bilinear", Mean: []float32{125.307 / 255, 122.961 / 255, 113.8575 / 255}, Std: []float32{51.5865 / 255, 50.847 / 255, 51.255 / 255}}}}
 	stem := conv2d{key: "conv1", norm: "bn1", out: planes, in: channels, kernel: 3, stride: 1, pad: 1}
 	var blocks []basicBlock
 	for i := range n {

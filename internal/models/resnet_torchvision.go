@@ -49,8 +49,7 @@ func buildTorchvision(s shapes, name string, counts [4]int, bottleneck bool) *bl
 		expansion = 4
 	}
 	classes, channels := s.dim("fc.weight", 0, 1000), s.dim("conv1.weight", 1, 3)
-	bp := &blueprint{Model: Model{Arch: name, Classes: classes, Channels: channels, Preprocess: imagenet(256, 224),
-		widest: func(h, w int) int { return 64 * expansion * h * w / 16 }}}
+	bp := &blueprint{Model: Model{Arch: name, Classes: classes, Channels: channels, Preprocess: imagenet(256, 224)}}
 	stem := conv2d{key: "conv1", norm: "bn1", out: 64, in: channels, kernel: 7, stride: 2, pad: 3}
 	bp.convs(stem)
 	var blocks []residualBlock

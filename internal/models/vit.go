@@ -78,8 +78,8 @@ func visionTransformer(s shapes, o Options) (*blueprint, error) {
 		return nil, err
 	}
 	bp := &blueprint{Model: Model{Arch: v.name(), Heads: v.heads, Classes: v.classes, Channels: v.channels, Height: v.image, Width: v.image,
-		Preprocess: imagenet(v.image*256/224, v.image), separate: true,
-		widest: func(h, w int) int { return max(v.mlp, 3*v.width) * (h/v.patch*(w/v.patch) + 1) }}}
+		Preprocess: imagenet(v.image*256/224, v.image),
+		widest:     func(h, w int) int { return max(v.mlp, 3*v.width) * (h/v.patch*(w/v.patch) + 1) }}}
 	if v.image < 64 {
 		bp.Preprocess = imagenet(0, 0)
 	}

@@ -81,41 +81,40 @@ func TestBF16ConvRoundsOnlyItsResult(t *testing.T) {
 						return b.Conv(&x, l, act, rng.IntN(2))
 					})
 					keep := drawKeep(rng, p.Keep(l.Key))
-					closeTo(t, fmt.Sprintf("%+v, batch %d, %d channels, activation %d", c, size, in, act), run(t, p), activate(convolve(m, l, keep), act).x, 1.01+float64(act/GELU), 0.05)
+					closeTo(t, fmt.Sprintf("%+v, batch %d, %d channels, activation %d", c, size, in, act), run(t, p), activate(convolve(m, l, keep), act).x, 1.01+float64(act/GELU), 0.05+0.5*float64(act/GELU))
 				}
 			}
 		}
 	})
 }
 
-// A block of a residual network, computed directly and by Winograd's algorithm, its skip in cells, its rows ablated at random.
-func TestBF16ResidualBlockMatchesDefinition(t *testing.T) {
+// A convolution computed directly and by Winograd's algorithm, what is added to it in cells, rows ablated at random.
+func TestBF16ConvAddMatchesDefinition(t *testing.T) {
 	eachBF16Set(t, func(t *testing.T, set *kernel.Set, rng *rand.Rand) {
-		for _, channels := range []int{6, winogradMinChannelsBF16 + 2} {
+		for _, channels := range []int{6, winogradMinChannelsBF16 + 3} {
 			for _, size := range []int{1, 5, 16} {
-				if channels > 100 && size > 1 && set.Name == "portable" {
-					continue // seconds, and the same code
-				}
-				const side = 8
-				a, c := bf16Layer(drawLayer(rng, "a.weight", channels, channels, 3, 1)), bf16Layer(drawLayer(rng, "b.weight", channels, channels, 3, 1))
-				if winogradFits(c, Plane{H: side, W: side, Cells: true}) != (channels > 100) {
+				const side, out = 8, 7
+				wide, skip := bf16Layer(drawLayer(rng, "a.weight", channels, 4, 1, 1)), bf16Layer(drawLayer(rng, "s.weight", out, 4, 1, 1))
+				l := bf16Layer(drawLayer(rng, "b.weight", out, channels, 3, 1))
+				if winogradFits(l, Plane{H: side, W: side, Cells: true}) != (channels > 100) {
 					t.Fatal("the case does not test what it means to")
 				}
-				m := bf16Of(drawImages(rng, size, channels, side, side))
-				p := compileBF16(t, set, m, []string{a.Key, c.Key}, func(b *Builder) *Map {
+				m := bf16Of(drawImages(rng, size, 4, side, side))
+				p := compileBF16(t, set, m, []string{wide.Key, l.Key}, func(b *Builder) *Map {
 					x := b.Pack(1)
 					x.frozen = false
-					skip := b.cells(&x)
-					return b.ConvAdd(b.Conv(skip, a, ReLU, 1), c, ReLU, 1, skip)
+					return b.ConvAdd(b.Conv(&x, wide, ReLU, 1), l, ReLU, 1, b.Conv(&x, skip, ReLU, 1))
 				})
+				added := bf16Of(activate(convolve(m, skip, nil), ReLU))
 				for range 2 {
-					hidden := bf16Of(activate(convolve(m, a, drawKeep(rng, p.Keep(a.Key))), ReLU))
-					want := convolve(hidden, c, drawKeep(rng, p.Keep(c.Key)))
-					for i, v := range m.x {
+					hidden := bf16Of(activate(convolve(m, wide, drawKeep(rng, p.Keep(wide.Key))), ReLU))
+					want := convolve(hidden, l, drawKeep(rng, p.Keep(l.Key)))
+					for i, v := range added.x {
 						want.x[i] += v
 					}
-					// The hidden map's own roundings may differ where its sums fall on an edge: a few of them show in the result.
-					closeTo(t, fmt.Sprintf("%d channels, batch %d", channels, size), run(t, p), activate(want, ReLU).x, 2, 0.5)
+					// Sums that fall on an edge between two roundings may go either way in the hidden map and in what is
+					// added: the result then differs by more than its own rounding.
+					closeTo(t, fmt.Sprintf("%d channels, batch %d", channels, size), run(t, p), activate(want, ReLU).x, 2.5, 0.5)
 				}
 			}
 		}

@@ -181,6 +181,7 @@ func (b *Builder) Stem(x *Map, l Layer, pool bool, pad int) *Map {
 func (b *Builder) stem(x *Map, l Layer, act Activation, pool bool, conv, out Plane) *Map {
 	v, node := b.read(x, l)
 	c := newConv(b.set, l, v, x.Plane, conv, act, nil, b.masked[l.Key])
+	b.bytes += int64(8 * out.Len())
 	n := b.apply(newStem(c, pool, out, b.batch), append([]*G.Node{node}, b.layerInputs(c)...)...)
 	return &Map{Plane: out, node: n, holds: c.makes}
 }

@@ -13,6 +13,7 @@ type Program struct {
 	batch   *Batch
 	keeps   map[string][]float32
 	classes int
+	bytes   int64
 	vm      G.VM
 	logits  G.Value
 }
@@ -29,7 +30,7 @@ func (b *Builder) Compile(last *Map) (*Program, error) {
 	if err := b.allocate(); err != nil {
 		return nil, err
 	}
-	p := &Program{size: b.size, images: b.images.Data().([]float32), batch: b.batch, keeps: b.keeps, classes: last.C}
+	p := &Program{size: b.size, images: b.images.Data().([]float32), batch: b.batch, keeps: b.keeps, classes: last.C, bytes: b.bytes + b.work.bytes()}
 	G.Read(out, &p.logits)
 	p.vm = G.NewTapeMachine(b.graph)
 	return p, nil
@@ -50,6 +51,9 @@ func distinct(g *G.ExprGraph) error {
 
 // Size is the number of examples per run.
 func (p *Program) Size() int { return p.size }
+
+// Bytes is the memory that the program holds by itself, the weights that programs share aside.
+func (p *Program) Bytes() int64 { return p.bytes }
 
 // Images is the input [Size, C, H, W] to fill before Load.
 func (p *Program) Images() []float32 { return p.images }

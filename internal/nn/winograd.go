@@ -88,6 +88,14 @@ type workspace struct {
 	in, out, res        [2][]float32 // channels of cells as float32
 }
 
+func (w *workspace) bytes() int64 {
+	n := len(w.v) + len(w.m) + len(w.rows) + len(w.scratch)
+	for h := range 2 {
+		n += len(w.in[h]) + len(w.out[h]) + len(w.res[h])
+	}
+	return int64(4 * n)
+}
+
 func grow(buf *[]float32, n int) {
 	if len(*buf) < n {
 		*buf = buffer(n)

@@ -78,7 +78,7 @@ func OpenSubject(in Inputs, r Resources) (_ *Subject, err error) {
 	if s.Source, err = dataset.Open(in.Data, o); err != nil {
 		return nil, err
 	}
-	s.Engine = &ablate.Engine{Model: s.Model, Set: set, BF16: in.Precision == bf16, Workers: r.Workers, Batch: r.Batch}
+	s.Engine = &ablate.Engine{Model: s.Model, Set: set, BF16: in.Precision == bf16, Workers: r.Workers, Batch: r.Batch, Memory: r.Memory / 4 * 3}
 	return s, nil
 }
 
