@@ -40,14 +40,15 @@ func main() {
 	tables := flag.String("tables", "testdata/margins", "directory of the files that list each architecture's tensors")
 	only := flag.String("models", "", "comma-separated names of such files; empty: all five")
 	least := flag.Duration("time", 8*time.Second, "time to spend on the rows of each model, at least 5 rows")
+	batch := flag.Int("batch", 0, "examples per run; 0: as the engine chooses")
 	flag.Parse()
-	if err := run(*tables, *only, *least); err != nil {
+	if err := run(*tables, *only, *batch, *least); err != nil {
 		fmt.Fprintln(os.Stderr, "roofline:", err)
 		os.Exit(1)
 	}
 }
 
-func run(tables, only string, least time.Duration) error {
+func run(tables, only string, batch int, least time.Duration) error {
 	set, err := kernel.Detect()
 	if err != nil {
 		return err
@@ -59,7 +60,7 @@ func run(tables, only string, least time.Duration) error {
 		if only != "" && !strings.Contains(","+only+",", ","+s.name+",") {
 			continue
 		}
-		p, err := measure(set, filepath.Join(tables, s.name+".json"), s, least)
+		p, err := measure(set, filepath.Join(tables, s.name+".json"), s, batch, least)
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
@@ -70,7 +71,7 @@ func run(tables, only string, least time.Duration) error {
 }
 
 // measure runs rows for at least the given time, the examples loaded and the caches warm.
-func measure(set *kernel.Set, file string, s study, least time.Duration) (*passes, error) {
+func measure(set *kernel.Set, file string, s study, batch int, least time.Duration) (*passes, error) {
 	w, err := readShapes(file)
 	if err != nil {
 		return nil, err
@@ -80,7 +81,9 @@ func measure(set *kernel.Set, file string, s study, least time.Duration) (*passe
 		return nil, err
 	}
 	var profile nn.Profile
-	batch := m.Batch(s.examples, s.side, s.side)
+	if batch == 0 {
+		batch = m.Batch(s.examples, s.side, s.side)
+	}
 	prog, err := m.NewProfiled(set, batch, s.side, s.side, &profile)
 	if err != nil {
 		return nil, err
