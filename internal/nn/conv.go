@@ -43,6 +43,7 @@ type conv struct {
 	masked  bool
 	res     *residual
 	classes [4][]int32 // output channels by (ablated, with residual); reused
+	column  kernel.Columns
 }
 
 // residual says where output channel c finds what is added to it: channel c-shift of a map, if there is one.
@@ -160,6 +161,7 @@ func (c *conv) gelu() {
 	n := (c.plane.H + 2*c.plane.Pad) * c.plane.RowLen()
 	for r := range c.layer.Out {
 		x := c.buf[r*c.plane.Stride():]
-		c.set.GELU(&kernel.Columns{X: x, Y: x, Rows: 1, Cols: n})
+		c.column = kernel.Columns{X: x, Y: x, Rows: 1, Cols: n}
+		c.set.GELU(&c.column)
 	}
 }
