@@ -22,9 +22,9 @@ demo: build
 test:
 	$(GO) test ./...
 
-# Our own benchmarks: kernels, graphs, Gram matrix, coordinate descent.
+# Our own benchmarks: kernels, whole rows, scores, Gram matrix, coordinate descent.
 bench:
-	$(GO) test -run '^$$' -bench . -benchtime 1s ./internal/kernel ./internal/ablate ./internal/regress
+	$(GO) test -run '^$$' -bench . -benchtime 1s ./internal/kernel ./internal/models ./internal/evaluate ./internal/regress
 
 # Each class of layers beside the limits of one core, as Markdown tables.
 roofline:

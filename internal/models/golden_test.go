@@ -30,7 +30,7 @@ type golden struct {
 	}
 }
 
-func readGolden(t *testing.T, name string) golden {
+func readGolden(t testing.TB, name string) golden {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("..", "..", "testdata", "margins", name+".json"))
 	if err != nil {
@@ -122,7 +122,7 @@ func (f formula) Bind(wants []checkpoint.Want) (map[string][]float32, error) {
 	return bound, nil
 }
 
-func openGolden(t *testing.T, g golden) *Model {
+func openGolden(t testing.TB, g golden) *Model {
 	t.Helper()
 	m, err := Open(formula{g}, Options{Heads: g.Heads})
 	if err != nil {

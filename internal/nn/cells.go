@@ -9,8 +9,9 @@ import (
 // round brings a float32 plane into cells of bfloat16.
 type round struct {
 	base
-	set *kernel.Set
-	in  Plane
+	set  *kernel.Set
+	in   Plane
+	args kernel.Cells
 }
 
 // cells returns the map in bfloat16, made once however many layers read it so.
@@ -21,7 +22,7 @@ func (b *Builder) cells(x *Map) *Map {
 	if x.rounded == nil {
 		out := x.Plane
 		out.Cells = true
-		x.rounded = &Map{Plane: out, node: b.apply(&round{newPlaneBase(x.node.Name()+x.node.Op().String()+"/cells", out), b.set, x.Plane}, x.node)}
+		x.rounded = &Map{Plane: out, node: b.apply(&round{base: newPlaneBase(x.node.Name()+x.node.Op().String()+"/cells", out), set: b.set, in: x.Plane}, x.node)}
 	}
 	return x.rounded
 }
@@ -29,11 +30,11 @@ func (b *Builder) cells(x *Map) *Map {
 func (r *round) Do(in ...G.Value) (G.Value, error) {
 	x, stride := floats(in[0]), r.in.Stride()
 	for c := 0; c < r.in.C; c += 2 {
-		cells := kernel.Cells{Even: x[c*stride:], Cells: r.buf[c/2*stride:], Cols: r.in.extent(r.in.H) * r.in.RowLen()}
+		r.args = kernel.Cells{Even: x[c*stride:], Cells: r.buf[c/2*stride:], Cols: r.in.extent(r.in.H) * r.in.RowLen()}
 		if c+1 < r.in.C {
-			cells.Odd = x[(c+1)*stride:]
+			r.args.Odd = x[(c+1)*stride:]
 		}
-		r.set.RoundCells(&cells)
+		r.set.RoundCells(&r.args)
 	}
 	return r.out, nil
 }

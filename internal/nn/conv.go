@@ -51,6 +51,8 @@ type conv struct {
 	rows   []int32    // 0, 1, …, Out-1
 	shift  []float32  // the layer's shift with the constant inputs folded in
 	chosen [4][]int32 // output channels by (ablated, with residual)
+	live   []kernel.Offset
+	column kernel.Columns
 }
 
 // residual says where output channel c finds what is added to it: channel c-shift of a map, if there is one.
@@ -202,12 +204,13 @@ func (c *conv) foldConstants(a layerArgs) []float32 {
 		c.direct.live = c.direct.steps
 		return a.shift
 	}
-	c.direct.live = c.direct.live[:0:0]
+	c.live = c.live[:0]
 	for i, s := range c.direct.steps {
 		if !c.reads.is[i] {
-			c.direct.live = append(c.direct.live, s)
+			c.live = append(c.live, s)
 		}
 	}
+	c.direct.live = c.live
 	copy(c.shift, a.shift)
 	for r, s := range a.scale {
 		if a.keep != nil {
@@ -259,14 +262,16 @@ func (c *conv) gelu(dst []float32) {
 	if c.plane.Cells {
 		for r := range c.plane.Rows() {
 			x := dst[r*c.plane.Stride():]
-			c.direct.set.GELUCells(&kernel.Columns{X: x, Y: x, Rows: 1, Cols: n})
+			c.column = kernel.Columns{X: x, Y: x, Rows: 1, Cols: n}
+			c.direct.set.GELUCells(&c.column)
 		}
 		return
 	}
 	for _, rows := range c.chosen {
 		for _, r := range rows {
 			x := dst[int(r)*c.plane.Stride():]
-			c.direct.set.GELU(&kernel.Columns{X: x, Y: x, Rows: 1, Cols: n})
+			c.column = kernel.Columns{X: x, Y: x, Rows: 1, Cols: n}
+			c.direct.set.GELU(&c.column)
 		}
 	}
 }

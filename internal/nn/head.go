@@ -14,6 +14,7 @@ type pool struct {
 	side int
 	set  *kernel.Set
 	wide [2][]float32 // two channels of cells as float32
+	args kernel.Cells
 }
 
 func newPool(set *kernel.Set, id string, in Plane, side int) (*pool, Plane) {
@@ -31,7 +32,8 @@ func (p *pool) channel(x []float32, c int) []float32 {
 		return x[c*p.in.Stride():]
 	}
 	if c%2 == 0 {
-		p.set.WidenCells(&kernel.Cells{Even: p.wide[0], Odd: p.wide[1], Cells: x[c/2*p.in.Stride():], Cols: p.in.Stride()})
+		p.args = kernel.Cells{Even: p.wide[0], Odd: p.wide[1], Cells: x[c/2*p.in.Stride():], Cols: p.in.Stride()}
+		p.set.WidenCells(&p.args)
 	}
 	return p.wide[c%2]
 }

@@ -99,5 +99,5 @@ func apply(op fused, inputs ...*G.Node) (*G.Node, error) {
 
 func (b *base) setInputs(dims []int) { b.inDims = dims }
 
-// floats is the memory of a graph value, including the slack beyond its length.
-func floats(v G.Value) []float32 { return v.Data().([]float32) }
+// floats is the memory of a graph value. Beyond its length lies the slack, unless it is a weight. Unlike Data it allocates nothing.
+func floats(v G.Value) []float32 { return v.(*tensor.Dense).Float32s() }

@@ -78,7 +78,9 @@ type winograd struct {
 	kernelW kernel.Winograd
 	blocker
 	live []kernel.Offset
+	last [1]kernel.Offset // the step of the channel of ones
 	kept []int32
+	pair kernel.Cells
 	wide int // the pair of channels that work.in holds
 }
 
@@ -220,11 +222,11 @@ func (w *winograd) plan(reads *constants, sums bool) {
 	}
 	var ones []kernel.Offset
 	if sums {
-		ones = []kernel.Offset{{B: int32(w.layer.In * w.ld)}}
+		w.last[0].B = int32(w.layer.In * w.ld)
+		ones = w.last[:]
 	}
-	for _, p := range []*product{&w.full, &w.rest} {
-		p.live, p.live2 = w.live, ones
-	}
+	w.full.live, w.full.live2 = w.live, ones
+	w.rest.live, w.rest.live2 = w.live, ones
 	w.blocks = w.blocks[:0]
 	w.add(len(w.kept), block{}, func(b *block, i, n int) {
 		r := w.kept[n]

@@ -35,7 +35,8 @@ func (w *winograd) inputRows(x []float32, c, start, rows int) []float32 {
 
 // widen brings n cells into float32.
 func (w *winograd) widen(cells []float32, to *[2][]float32, n int) {
-	w.set.WidenCells(&kernel.Cells{Even: to[0], Odd: to[1], Cells: cells, Cols: n})
+	w.pair = kernel.Cells{Even: to[0], Odd: to[1], Cells: cells, Cols: n}
+	w.set.WidenCells(&w.pair)
 }
 
 // transformKeptCells writes a strip of every kept row, two at a time. Where one of the two is ablated, its half is
@@ -57,7 +58,8 @@ func (w *winograd) transformKeptCells(c *conv, a layerArgs, shift, dst []float32
 		for h := range count {
 			w.transformOutput(c, a, i+h, r+h, shift, w.work.out[(r+h)%2], w.residualRows(c, a, r+h, h > 0, y, rows), first, rows)
 		}
-		w.set.RoundCells(&kernel.Cells{Even: w.work.out[0], Odd: w.work.out[1], Cells: cells, Cols: n})
+		w.pair = kernel.Cells{Even: w.work.out[0], Odd: w.work.out[1], Cells: cells, Cols: n}
+		w.set.RoundCells(&w.pair)
 		i += count
 	}
 }

@@ -76,13 +76,13 @@ func (p *passes) classes(m machine) (list []class, total class) {
 func (p *passes) print(w io.Writer, s study, m machine) {
 	list, total := p.classes(m)
 	row := typical(p.rows)
-	fmt.Fprintf(w, "\n%s, %d examples per run, fraction %g: %.2f ms per row, %.0f margins/s; %.2f ms of a row outside the ops\n\n",
+	fmt.Fprintf(w, "\n%s, %d examples per run, fraction %g: %.2f ms per row, %.1f margins/s; %.2f ms of a row outside the ops\n\n",
 		s.title, p.batch, s.fraction, 1e3*row, float64(p.batch)/row, 1e3*p.outside())
 	fmt.Fprintln(w, "| layers | ops | share of time | ms | GFLOPS | of the limit | flops/byte | roof |")
 	fmt.Fprintln(w, "|---|---|---|---|---|---|---|---|")
 	for _, c := range list {
 		gflops, intensity, limit, roof := "-", "-", "-", "-"
-		if c.flops > 0 {
+		if c.flops > c.bytes/2 { // else it moves data
 			gflops, intensity = fmt.Sprintf("%.0f", c.flops/c.seconds/1e9), fmt.Sprintf("%.0f", c.flops/c.bytes)
 		}
 		if c.bound > 0 {

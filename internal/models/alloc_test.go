@@ -1,0 +1,76 @@
+package models
+
+import (
+	"testing"
+
+	"coar/internal/kernel"
+)
+
+// rowAllocations is the number of allocations of one row, the program warm.
+func rowAllocations(t *testing.T, w *synthetic, bf16 bool, batch, side int) float64 {
+	t.Helper()
+	m, err := Open(w, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := kernel.Detect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	prog, err := m.NewProgram(Build{Set: set, BF16: bf16, Batch: batch, Height: side, Width: side})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer prog.Close()
+	keep := make([]float32, m.Components())
+	prog.Load()
+	row := 0
+	return testing.AllocsPerRun(20, func() {
+		row++
+		for c := range keep {
+			keep[c] = float32((c + row) % 3 % 2)
+		}
+		prog.SetKeep(keep)
+		if _, err := prog.Run(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// What a row allocates is gorgonia's own, some ten small pieces per op: its list of inputs and its log's arguments. Neither
+// wider layers, nor more of them ablated, nor larger batches add to it.
+func TestARowAllocatesNothingThatGrowsWithTheModel(t *testing.T) {
+	const slack = 2 // the runtime's own
+	for what, c := range map[string]struct {
+		small, large *synthetic
+		side         int
+	}{
+		"mini ResNet":        {mini("layer.%d", 8, 1), mini("layer.%d", 40, 1), 32},
+		"vision transformer": {transformer(64, 96, 1, 4, 28, "0", "3"), transformer(128, 320, 1, 4, 28, "0", "3"), 28},
+	} {
+		for _, bf16 := range precisions(t) {
+			small, large := rowAllocations(t, c.small, bf16, 1, c.side), rowAllocations(t, c.large, bf16, 4, c.side)
+			if large > small+slack {
+				t.Errorf("%s, bfloat16 %t: %g allocations per row, %g of a wider one with a larger batch", what, bf16, small, large)
+			}
+		}
+	}
+	const perOp = 10
+	few, many := rowAllocations(t, mini("layer.%d", 8, 1), false, 1, 32), rowAllocations(t, mini("layer.%d", 8, 5), false, 1, 32)
+	if more := many - few; more > 8*perOp+slack {
+		t.Errorf("eight convolutions more allocate %g times more per row, want at most %d each", more, perOp)
+	}
+}
+
+// precisions are the values of Build.BF16 that the kernels have.
+func precisions(t *testing.T) []bool {
+	t.Helper()
+	set, err := kernel.Detect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if set.BF16() {
+		return []bool{false, true}
+	}
+	return []bool{false}
+}
