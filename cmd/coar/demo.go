@@ -106,7 +106,7 @@ func (p demoPlan) run(cmd *cobra.Command, g *globals, w io.Writer, dir string) (
 	ablateFlags := &ablateOptions{globals: g, run: n.Run, examples: p.examples, fraction: p.fraction, masks: p.rows, output: "margin", dtype: "float32",
 		resources: resourceFlags{memory: "2GB"}, images: imageFlags{mean: demo.Mean, std: demo.Std}, given: func(f string) bool { return given[f] }}
 	ablateFlags.inputs = study.Inputs{Weights: filepath.Join(dir, p.name+".safetensors"), Data: "idx:" + filepath.Join(dir, demo.ImagesDir), Split: "test",
-		Classes: filepath.Join(dir, demo.ClassesFile), Model: models.Options{Arch: "auto", Heads: p.heads}}
+		Classes: filepath.Join(dir, demo.ClassesFile), Precision: "f32", Model: models.Options{Arch: "auto", Heads: p.heads}}
 	if n.Ablate, err = doAblate(cmd.Context(), cmd, ablateFlags); err != nil {
 		return nil, err
 	}
