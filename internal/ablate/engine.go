@@ -209,10 +209,14 @@ func (w *worker) run(ctx context.Context, t task, ex Examples, rows Rows, visit 
 	return nil
 }
 
+// rareRemainder is how many times more examples there must be than spare places in the last batch for these to be
+// computed in vain: a second graph would take memory and save less than a fiftieth of the time.
+const rareRemainder = 50
+
 // load brings n examples from first on into a program of a fitting size.
 func (w *worker) load(ex Examples, first, n int) (*models.Program, error) {
-	size := w.engine.Model.Batch(n, 1, 1)
-	if full := w.engine.batch(ex); size < n || n > full/2 {
+	size, full := w.engine.Model.Batch(n, 1, 1), w.engine.batch(ex)
+	if spare := full - n; size < n || n > full/2 || spare*rareRemainder < ex.Len() {
 		size = full
 	}
 	p, err := w.program(size, ex)

@@ -2,6 +2,7 @@ package nn
 
 import (
 	"fmt"
+	"slices"
 
 	G "gorgonia.org/gorgonia"
 
@@ -9,8 +10,8 @@ import (
 )
 
 // allocate gives every op its output memory. Ops whose outputs have one layout take turns with it once its last reader
-// has run, so that memory follows the widest place of the network and not its depth. Layouts are never mixed: the zero
-// border of a plane is written by nobody, so it must stay where it is.
+// has run, so that memory follows the widest place of the network and not its depth. Layouts with a border are never
+// mixed: its zeros are written by nobody, so they must stay where they are.
 //
 // A graph runs in the order of gorgonia's Sort, which is stable.
 func (b *Builder) allocate() error {
@@ -27,6 +28,16 @@ func (b *Builder) allocate() error {
 		}
 	}
 	free := map[any][][]float32{}
+	take := func(op fused) []float32 {
+		list := free[op.form()]
+		for i, buf := range list {
+			if cap(buf) >= op.size()+kernel.Slack {
+				free[op.form()] = slices.Delete(list, i, i+1)
+				return buf[:op.size()]
+			}
+		}
+		return nil
+	}
 	ending := map[int][]*G.Node{}
 	for i := len(sorted) - 1; i >= 0; i-- {
 		n, at := sorted[i], len(sorted)-1-i
@@ -35,10 +46,11 @@ func (b *Builder) allocate() error {
 			continue
 		}
 		var buf []float32
-		if list := free[op.form()]; len(list) > 0 && !op.keeps() {
-			buf, free[op.form()] = list[len(list)-1], list[:len(list)-1]
-		} else {
-			buf = make([]float32, op.size(), op.size()+kernel.Slack)
+		if !op.keeps() {
+			buf = take(op)
+		}
+		if buf == nil {
+			buf = buffer(op.size())
 			b.bytes += int64(4 * len(buf))
 		}
 		op.bind(buf)

@@ -27,7 +27,16 @@ func newBase(id string, layout any, shape ...int) base {
 }
 
 // newPlaneBase describes an op that writes a plane.
-func newPlaneBase(id string, p Plane) base { return newBase(id, p, p.Rows(), p.Stride()) }
+func newPlaneBase(id string, p Plane) base {
+	if p.Pad == 0 && !p.Cells {
+		return newBase(id, flat, p.Rows(), p.Stride())
+	}
+	return newBase(id, p, p.Rows(), p.Stride())
+}
+
+// flat is the layout of planes without a border: whoever reads one reads only what was written, so that they may follow
+// each other in memory whatever their shapes. Cells are left out, whose unused halves must stay zero.
+const flat = "flat"
 
 // lasting makes the output survive from run to run where the op is frozen.
 func (b base) lasting(batch *Batch) base {

@@ -33,7 +33,7 @@ type Inputs struct {
 type Resources struct {
 	Workers int   // 0: one per processor
 	Batch   int   // examples per forward pass, 0: chosen
-	Memory  int64 // bytes; a quarter of it keeps decoded images
+	Memory  int64 // bytes; an eighth of it keeps decoded images, three quarters hold the workers' graphs
 }
 
 // Subject is an open model with its data.
@@ -118,7 +118,7 @@ func (s *Subject) Close() error {
 
 // Examples are the given dataset positions.
 func (s *Subject) Examples(positions []int) *Examples {
-	return newExamples(s.Source, positions, s.memory/4)
+	return newExamples(s.Source, positions, s.memory/8)
 }
 
 // Intact measures the unablated model on the given dataset positions: outputs and predicted classes.

@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+"""How coar ablate scales: workers, examples, rows already done, and the memory of a large run. Prints Markdown tables.
+
+  python3 testdata/oracle/bench_scaling.py COAR [--parts workers,examples,rows,memory]
+
+COAR is the program's path. Needs numpy alone: weights are drawn with the shapes that testdata/margins lists and written as
+.safetensors. Times are coar's own for the rows, writing and syncing included; memory is the largest resident set of the process.
+"""
+import argparse, json, os, struct, subprocess, sys, tempfile
+import numpy as np
+
+MARGINS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "margins")
+
+
+def weights(name, path):
+    """Writes the tensors that MARGINS/name.json lists, drawn at random: matrices of variance 1/fan-in, norms the identity."""
+    rng, header, at, blobs = np.random.default_rng(0), {}, 0, []
+    for t in json.load(open(os.path.join(MARGINS, name + ".json")))["tensors"]:
+        key, shape = t["key"], t["shape"]
+        if len(shape) > 1:
+            x = rng.standard_normal(shape, dtype=np.float32) / np.float32(np.prod(shape[1:]) ** .5)
+        else:
+            x = np.full(shape, key.endswith(("weight", "running_var")), np.float32)
+        header[key] = {"dtype": "F32", "shape": shape, "data_offsets": [at, at + x.nbytes]}
+        at += x.nbytes
+        blobs.append(x)
+    h = json.dumps(header).encode()
+    h += b" " * (-len(h) % 8)
+    with open(path, "wb") as f:
+        f.write(struct.pack("<Q", len(h)) + h)
+        for x in blobs:
+            f.write(x.tobytes())
+
+
+def images(directory, n, side):
+    """Writes n images, a few in memory at a time, and returns their specification for --data."""
+    rng, x, y = np.random.default_rng(1), os.path.join(directory, "x.npy"), os.path.join(directory, "y.npy")
+    out = np.lib.format.open_memmap(x, "w+", np.float32, (n, 3, side, side))
+    for i in range(0, n, 50):
+        out[i:i + 50] = rng.standard_normal(out[i:i + 50].shape, dtype=np.float32)
+    out.flush()
+    np.save(y, np.arange(n) % 10)
+    return f"npy:{x},{y}"
+
+
+def ablate(coar, d, run, data, rows, *extra):
+    """One coar ablate: its report, and the largest resident set in MB."""
+    p = subprocess.Popen([coar, "ablate", os.path.join(d, run), "--json", "--quiet", "--weights", os.path.join(d, "w.safetensors"), "--data", data,
+                          "-m", str(rows), *extra], stdout=subprocess.PIPE, text=True)
+    report = p.stdout.read()
+    _, status, usage = os.wait4(p.pid, 0)
+    if status:
+        sys.exit("coar ablate failed")
+    return json.loads(report), usage.ru_maxrss / 1024
+
+
+def table(title, *head):
+    print(f"\n{title}\n\n| " + " | ".join(head) + " |\n" + "|---" * len(head) + "|", flush=True)
+
+
+def line(*cells):
+    print("| " + " | ".join(map(str, cells)) + " |", flush=True)
+
+
+def workers(coar):
+    table("Speed-up of two workers, medians of 3 runs each, alternating", "model", "margins/s, 1 worker", "2 workers", "speed-up")
+    for name, side, n, rows, fraction in (("resnet20", 32, 100, 120, .1), ("mini_resnet_32", 32, 32, 300, .1), ("resnet18_224", 224, 16, 12, .05), ("vit_b_16", 224, 4, 4, .05)):
+        with tempfile.TemporaryDirectory() as d:
+            weights(name, os.path.join(d, "w.safetensors"))
+            data, speed = images(d, n, side), {1: [], 2: []}
+            for i in range(6):
+                w = 1 + i % 2
+                speed[w].append(ablate(coar, d, f"run{i}", data, rows, "--fraction", str(fraction), "--workers", str(w))[0]["margins_per_second"])
+            one, two = (float(np.median(speed[w])) for w in (1, 2))
+            line(name, f"{one:.1f}", f"{two:.1f}", f"{two / one:.2f}")
+
+
+def examples(coar):
+    table("Time against examples: ResNet-20, 40 rows", "examples", "ms per row", "us per margin")
+    with tempfile.TemporaryDirectory() as d:
+        weights("resnet20", os.path.join(d, "w.safetensors"))
+        for n in (16, 64, 256, 1024):
+            r, _ = ablate(coar, d, f"run{n}", images(d, n, 32), 40)
+            line(n, f"{1e3 * r['seconds'] / 40:.1f}", f"{1e6 / r['margins_per_second']:.0f}")
+
+
+def rows(coar):
+    table("Time against rows already done: ResNet-20, 16 examples, one run resumed", "rows done", "rows measured", "ms per row", "MB")
+    with tempfile.TemporaryDirectory() as d:
+        weights("resnet20", os.path.join(d, "w.safetensors"))
+        data, done = images(d, 16, 32), 0
+        for m in (500, 1000, 5000, 5500):
+            r, mb = ablate(coar, d, "run", data, m)
+            line(done, r["rows_measured"], f"{1e3 * r['seconds'] / r['rows_measured']:.2f}", f"{mb:.0f}")
+            done = m
+
+
+def memory(coar):
+    table("Memory of ResNet-50, images of 224x224, one row", "images", "margins/s", "MB")
+    with tempfile.TemporaryDirectory() as d:
+        weights("resnet50_224", os.path.join(d, "w.safetensors"))
+        for n in (10, 1000):
+            r, mb = ablate(coar, d, f"run{n}", images(d, n, 224), 1, "--fraction", "0.05")
+            line(n, f"{r['margins_per_second']:.1f}", f"{mb:.0f}")
+
+
+def main():
+    parts = {f.__name__: f for f in (workers, examples, rows, memory)}
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("coar"); ap.add_argument("--parts", default=",".join(parts))
+    a = ap.parse_args()
+    for name in a.parts.split(","):
+        parts[name](a.coar)
+
+
+if __name__ == "__main__":
+    main()
