@@ -1,5 +1,7 @@
 # Needs Go and make. `make deps` installs the Debian packages that only the PyTorch comparisons and the arm64 tests use.
+# The scripts in testdata/oracle need numpy and PyTorch: PYTHON=/usr/bin/python3 where python3 is another one than Debian's.
 GO ?= go
+PYTHON ?= python3
 export CGO_ENABLED = 0
 
 BIN = bin/coar
@@ -8,7 +10,7 @@ RACE_PACKAGES = ./internal/ablate/... ./internal/store/... ./internal/regress/..
 FUZZTIME ?= 5s
 QEMU_ARM64 ?= qemu-aarch64-static
 
-.PHONY: all build demo test bench roofline bench-torch goldens generate clean-generated fmt fmt-check vet lint test-isa test-arm64 race fuzz cross ci deps
+.PHONY: all build demo test bench roofline bench-scaling bench-torch goldens generate clean-generated fmt fmt-check vet lint test-isa test-arm64 race fuzz cross ci deps
 
 all: build
 
@@ -30,13 +32,17 @@ bench:
 roofline:
 	@$(GO) run ./internal/roofline
 
-# Margins per second beside PyTorch on the same weights, images and keep-rows; needs `make deps`.
+# Speed-up of a second worker, time against examples and rows, memory with 1,000 images; needs numpy.
+bench-scaling: build
+	$(PYTHON) testdata/oracle/bench_scaling.py $(BIN)
+
+# Margins per second, f32 and bf16, beside PyTorch on the same weights, images and keep-rows; needs `make deps`.
 bench-torch: build
-	python3 testdata/oracle/bench_torch.py $(BIN)
+	$(PYTHON) testdata/oracle/bench_torch.py $(BIN)
 
 # Recomputes testdata/margins with PyTorch; needs `make deps`.
 goldens:
-	python3 testdata/oracle/golden_margins.py
+	$(PYTHON) testdata/oracle/golden_margins.py
 
 generate:
 	$(GO) generate ./...
