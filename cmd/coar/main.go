@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	_ "go4.org/unsafe/assume-no-moving-gc" // gorgonia does not start without this release of it
@@ -17,7 +18,16 @@ import (
 // exitInterrupted is the exit code after Ctrl-C, as shells have it.
 const exitInterrupted = 130
 
-func main() { os.Exit(execute(os.Args[1:])) }
+// garbagePercent is how much garbage may pile up beside what is in use. Images and graphs are most of the memory and stay,
+// so collecting often costs nothing, and a large heap does not grow to twice what it needs.
+const garbagePercent = 15
+
+func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbagePercent)
+	}
+	os.Exit(execute(os.Args[1:]))
+}
 
 // execute runs the command line and returns the exit code: 0, a fault.Kind or exitInterrupted.
 func execute(args []string) int {

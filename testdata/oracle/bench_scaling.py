@@ -12,6 +12,20 @@ import numpy as np
 MARGINS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "margins")
 
 
+def apart(make):
+    """make run in a process of its own: a program started later counts its parent's largest resident set as its own."""
+    def run(*args):
+        pid = os.fork()
+        if pid == 0:
+            try:
+                make(*args)
+            finally:
+                os._exit(0)
+        os.waitpid(pid, 0)
+    return run
+
+
+@apart
 def weights(name, path):
     """Writes the tensors that MARGINS/name.json lists, drawn at random: matrices of variance 1/fan-in, norms the identity."""
     rng, header, at, blobs = np.random.default_rng(0), {}, 0, []
@@ -32,14 +46,21 @@ def weights(name, path):
             f.write(x.tobytes())
 
 
-def images(directory, n, side):
-    """Writes n images, a few in memory at a time, and returns their specification for --data."""
-    rng, x, y = np.random.default_rng(1), os.path.join(directory, "x.npy"), os.path.join(directory, "y.npy")
+@apart
+def write_images(x, y, n, side):
+    """Writes n images, a few in memory at a time."""
+    rng = np.random.default_rng(1)
     out = np.lib.format.open_memmap(x, "w+", np.float32, (n, 3, side, side))
     for i in range(0, n, 50):
         out[i:i + 50] = rng.standard_normal(out[i:i + 50].shape, dtype=np.float32)
     out.flush()
     np.save(y, np.arange(n) % 10)
+
+
+def images(directory, n, side):
+    """Writes n images and returns their specification for --data."""
+    x, y = os.path.join(directory, "x.npy"), os.path.join(directory, "y.npy")
+    write_images(x, y, n, side)
     return f"npy:{x},{y}"
 
 

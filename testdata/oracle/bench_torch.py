@@ -44,7 +44,9 @@ PEER_ENV = {
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
 }
 # torch_oracle.py with inference_mode in no_grad's place.
-PEER = [sys.executable, "-c", "import runpy, sys, torch; torch.no_grad = torch.inference_mode; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')", ORACLE]
+PEER = "import runpy, sys, torch; torch.no_grad = torch.inference_mode; {}sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+# PyTorch 1.13's fused attention refuses bfloat16 and is taken unless autocast is seen to be on, which on the CPU it is not.
+NO_FUSED_ATTENTION = "torch.is_autocast_enabled = lambda: True; "
 RATIOS = [("coar f32", "PyTorch f32"), ("coar bf16", "PyTorch f32"), ("coar bf16", "PyTorch bf16")]
 
 
@@ -97,7 +99,8 @@ def theirs(at, arch, n, rows, *extra):
     """Margins/s of PyTorch in the better layout; None where neither runs."""
     best = None
     for layout in ([], ["--channels-last"]):
-        r = undisturbed(*PEER, "--arch", arch, "--weights", at("w.pth"), "--images", at("x.npy"), "--labels", at("y.npy"), "--masks", at("masks.npy"),
+        stub = PEER.format(NO_FUSED_ATTENTION if "--bf16" in extra else "")
+        r = undisturbed(sys.executable, "-c", stub, ORACLE, "--arch", arch, "--weights", at("w.pth"), "--images", at("x.npy"), "--labels", at("y.npy"), "--masks", at("masks.npy"),
                             "--batch", str(n), "--bench", str(rows), *layout, *extra, env={**os.environ, **PEER_ENV})
         if r.returncode == 0:
             best = max(best or 0, float(re.search(r"([\d.]+) margins/s", r.stdout).group(1)))
