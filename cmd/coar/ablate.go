@@ -312,17 +312,6 @@ func (o *ablateOptions) measureRows(ctx context.Context, cmd *cobra.Command, run
 	return len(todo), err
 }
 
-// missing lists the rows that are not completed.
-func missing(completed []bool) []int {
-	var todo []int
-	for r, done := range completed {
-		if !done {
-			todo = append(todo, r)
-		}
-	}
-	return todo
-}
-
 // adopt takes from an existing run what the command line leaves out, and parses the output function.
 func (o *ablateOptions) adopt() (margin.Output, error) {
 	if info, err := os.Stat(o.run); err == nil && !info.IsDir() {

@@ -95,6 +95,17 @@ func openRowFile(name string, nComponents, masks int, masksGiven bool) (*rowSour
 	return r, nil
 }
 
+// missing lists the rows that are not completed.
+func missing(completed []bool) []int {
+	var todo []int
+	for r, done := range completed {
+		if !done {
+			todo = append(todo, r)
+		}
+	}
+	return todo
+}
+
 func sum(keep []byte) int {
 	n := 0
 	for _, k := range keep {
