@@ -1,0 +1,122 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// backSweep is a sweep that walks down the columns of the gradient too.
+type backSweep struct {
+	*sweep
+	g, gs, pg reg.GPPhysical
+}
+
+// beginBack loads the arguments, the gradient's among them, and opens the loop over vectors of columns. It takes Beta's register.
+func beginBack(s isa, name string) *backSweep {
+	w := &backSweep{g: reg.R13, gs: reg.R14, pg: reg.R12}
+	w.sweep = begin(s, name, func(c reg.Register) {
+		MOVQ(mem(c, columns.g), w.g)
+		MOVQ(mem(c, columns.gStride), w.gs)
+		SHLQ(imm(2), w.gs)
+	})
+	return w
+}
+
+// down emits body once per row, with pg on the row's vector of the gradient.
+func (w *backSweep) down(pass string, body func()) {
+	MOVQ(w.g, w.pg)
+	w.sweep.down(pass, func() {
+		body()
+		ADDQ(w.gs, w.pg)
+	})
+}
+
+// finish closes the loop over vectors of columns.
+func (w *backSweep) finish() {
+	ADDQ(imm(w.s.bytes()), w.g)
+	w.sweep.finish()
+}
+
+// emitSoftmaxBack writes X∘(G − Σ X∘G) down each column.
+func emitSoftmaxBack(s isa) {
+	text(s, "softmaxBack", "func(c *Columns)", softmaxBackDoc)
+	w := beginBack(s, "softmaxBack")
+	sum, v := s.regs[0], s.regs[1]
+	s.zero(sum)
+	w.down("sum", func() {
+		VMOVUPS(mem(w.px, 0), v)
+		VFMADD231PS(mem(w.pg, 0), v, sum)
+	})
+	w.down("apply", func() {
+		VMOVUPS(mem(w.pg, 0), v)
+		VSUBPS(sum, v, v)
+		VMULPS(mem(w.px, 0), v, v)
+		VMOVUPS(v, mem(w.py, 0))
+	})
+	w.finish()
+}
+
+// emitLayerNormBack writes (Γ∘G − mean(Γ∘G) − z·mean(Γ∘G∘z)) / std down each column, z = (X − mean) / std.
+func emitLayerNormBack(s isa) {
+	text(s, "layerNormBack", "func(c *Columns)", layerNormBackDoc)
+	w := beginBack(s, "layerNormBack")
+	n := norm{w: w.sweep, mean: s.regs[0], std: s.regs[1]}
+	n.statistics()
+	mean, std, v, count := n.mean, n.std, s.regs[2], s.regs[3]
+	shift, slope, u := s.regs[4], s.regs[5], s.regs[6]
+	// row puts Γ·G of the row at px into u and X − mean into v.
+	row := func() {
+		VBROADCASTSS(mem(w.gamma, 0), u)
+		ADDQ(imm(4), w.gamma)
+		VMULPS(mem(w.pg, 0), u, u)
+		VMOVUPS(mem(w.px, 0), v)
+		VSUBPS(mean, v, v)
+	}
+	s.zero(shift)
+	s.zero(slope)
+	MOVQ(mem(w.c, columns.gamma), w.gamma)
+	w.down("sums", func() {
+		row()
+		VADDPS(u, shift, shift)
+		VFMADD231PS(v, u, slope)
+	})
+	VMULPS(count, shift, shift)
+	VMULPS(count, slope, slope)
+	VDIVPS(std, slope, slope)
+	VDIVPS(std, slope, slope) // mean(Γ∘G∘z) / std
+	MOVQ(mem(w.c, columns.gamma), w.gamma)
+	w.down("apply", func() {
+		row()
+		VSUBPS(shift, u, u)
+		VFNMADD231PS(v, slope, u)
+		VDIVPS(std, u, u)
+		VMOVUPS(u, mem(w.py, 0))
+	})
+	w.finish()
+}
+
+// emitGELUBack writes G·(Φ(x) + x·φ(x)) over a contiguous run of whole vectors.
+func emitGELUBack(s isa, t tables) {
+	text(s, "geluBack", "func(c *Columns)", geluBackDoc)
+	f := newGELU(s, t)
+	lo, hi := s.regs[10], s.regs[11]
+	VMOVUPS(t.geluLo, lo)
+	VMOVUPS(t.geluHi, hi)
+	w := beginBack(s, "geluBack")
+	VMOVUPS(mem(w.x, 0), f.x)
+	VMAXPS(f.x, lo, f.x) // NaN stays NaN, as in exp
+	VMINPS(f.x, hi, f.x)
+	z, q := f.tail()
+	h, sign := s.regs[3], z
+	VMOVUPS(t.half, h)
+	VSUBPS(q, h, q) // erf(|x|/√2) / 2
+	VMOVUPS(t.abs, sign)
+	VANDNPS(f.x, sign, sign)
+	VXORPS(sign, q, q)
+	VADDPS(h, q, q) // Φ(x)
+	VMULPS(f.x, f.y, f.y)
+	VFMADD231PS(t.invSqrt2Pi, f.y, q)
+	VMULPS(mem(w.g, 0), q, q)
+	VMOVUPS(q, mem(w.y, 0))
+	w.finish()
+}

@@ -1,0 +1,50 @@
+package kernel
+
+import "math"
+
+// portableDerivatives is the specification of the kernels of gradients, in plain Go.
+func portableDerivatives() derivatives {
+	return derivatives{softmaxBackPortable, layerNormBackPortable, geluBackPortable}
+}
+
+func softmaxBackPortable(c *Columns) {
+	for j := range c.Cols {
+		var sum float32
+		for r := range c.Rows {
+			sum += c.X[r*c.XStride+j] * c.G[r*c.GStride+j]
+		}
+		for r := range c.Rows {
+			c.Y[r*c.YStride+j] = c.X[r*c.XStride+j] * (c.G[r*c.GStride+j] - sum)
+		}
+	}
+}
+
+func layerNormBackPortable(c *Columns) {
+	for j := range c.Cols {
+		mean, std := moments(c, j)
+		var shift, slope float32 // mean of Γ∘G, and of Γ∘G∘(X − mean) over the variance
+		for r := range c.Rows {
+			g := c.Gamma[r] * c.G[r*c.GStride+j]
+			shift += g
+			slope += g * (c.X[r*c.XStride+j] - mean)
+		}
+		shift, slope = shift*c.InvRows, slope*c.InvRows/std/std
+		for r := range c.Rows {
+			g := c.Gamma[r] * c.G[r*c.GStride+j]
+			c.Y[r*c.YStride+j] = (g - shift - slope*(c.X[r*c.XStride+j]-mean)) / std
+		}
+	}
+}
+
+func geluBackPortable(c *Columns) {
+	for j, x := range c.X[:c.Cols] {
+		c.Y[j] = c.G[j] * geluSlope(x)
+	}
+}
+
+// geluSlope is the derivative of GELU, Φ(x) + x·φ(x).
+func geluSlope(x float32) float32 {
+	const end = 13 // beyond it the slope is 0 or 1, and x·φ(x) may be no number
+	v := min(max(float64(x), -end), end)
+	return float32(0.5*math.Erfc(-v/math.Sqrt2) + v*math.Exp(-v*v/2)/(math.Sqrt2*math.SqrtPi))
+}
