@@ -37,7 +37,7 @@ type Map struct {
 	phases  *G.Node    // split by parity, made at the first use with stride 2
 	rounded *Map       // in bfloat16, made at the first use
 	frozen  bool       // no keep value reaches it
-	last    bool       // only the head reads it
+	last    bool       // class tokens alone, on their way to the head
 	holds   *constants // which channels hold one value; nil where that is never known
 }
 
@@ -197,8 +197,10 @@ func (b *Builder) Conv(x *Map, l Layer, act Activation, pad int) *Map {
 
 // ConvAdd adds the map skip before the activation.
 func (b *Builder) ConvAdd(x *Map, l Layer, act Activation, pad int, skip *Map) *Map {
-	return b.conv(x, l, act, pad, &residual{node: skip.node, plane: skip.Plane, stride: skip.Stride(), at: func(y int) int { return skip.At(y, 0) },
+	out := b.conv(x, l, act, pad, &residual{node: skip.node, plane: skip.Plane, stride: skip.Stride(), at: func(y int) int { return skip.At(y, 0) },
 		c: skip.C, flat: skip.contiguous()})
+	out.last = skip.last
+	return out
 }
 
 // ConvAddSubsampled adds every second position of the map skip, its channel 0 to the result's channel shift: the
@@ -266,14 +268,14 @@ func (b *Builder) LayerNorm(key string, x *Map, weight, bias []float32, eps floa
 	return &Map{Plane: out, node: b.apply(op, x.node, b.weight(key+".weight", weight, x.C), b.weight(key+".bias", bias, x.C)), frozen: x.frozen}
 }
 
-// Attention is multi-head self-attention on the concatenated projections qkv.
-func (b *Builder) Attention(id string, qkv *Map, tokens, heads int) *Map {
-	op := newAttention(b.set, id, qkv.Plane, tokens, heads)
+// Attention is multi-head self-attention on the concatenated projections qkv, of the first queries tokens of each example.
+func (b *Builder) Attention(id string, qkv *Map, tokens, queries, heads int) *Map {
+	op := newAttention(b.set, id, qkv.Plane, tokens, queries, heads, &b.work)
 	return &Map{Plane: op.plane, node: b.apply(op, qkv.node)}
 }
 
 // ClassTokens picks every example's first token.
 func (b *Builder) ClassTokens(x *Map, tokens int) *Map {
 	op := newClassToken("class_tokens", x.Plane, tokens)
-	return &Map{Plane: op.out, node: b.apply(op, x.node), last: true}
+	return &Map{Plane: op.out, node: b.apply(op, x.node), frozen: x.frozen, last: true}
 }

@@ -1,0 +1,90 @@
+package nn
+
+import (
+	G "gorgonia.org/gorgonia"
+
+	"coar/internal/kernel"
+)
+
+// attentionBack is the gradient of attention with respect to Q, K and V. The probabilities P are computed again, head
+// by head, so that memory does not grow with the number of layers. With S the scores and O the output, all [key, query]:
+//
+//	dP = Vᵀ dO,  dS = P∘(dP − Σ_keys P∘dP),  dQ = K dS/√d,  dK = Q dSᵀ/√d,  dV = dO Pᵀ
+//
+// Shape: inputs dO [D, B·queries] and the forward op's input [3D, B·T]; output [3D, B·T].
+type attentionBack struct {
+	base
+	of             *attention
+	dp, dq, dk, dv strided
+	ldT            int // from one query's scores to the next, in the transposes
+	args           kernel.Columns
+}
+
+func newAttentionBack(a *attention) *attentionBack {
+	b := &attentionBack{base: newPlaneBase(a.id+"/back", a.in), of: a, ldT: oddLines(a.tokens)}
+	width, stride, outStride := a.width(), a.in.Stride(), a.plane.Stride()
+	product := func(f factors) strided { return newStrided(a.set, f) }
+	b.dp = product(factors{rows: a.tokens, depth: width, cols: a.queries, aRow: 1, aStep: stride, bStep: outStride, outRow: a.ldS, scale: 1})
+	b.dq = product(factors{rows: width, depth: a.tokens, cols: a.queries, aRow: stride, aStep: 1, bStep: a.ldS, outRow: stride, scale: a.scale()})
+	b.dk = product(factors{rows: width, depth: a.queries, cols: a.tokens, aRow: stride, aStep: 1, bStep: b.ldT, outRow: stride, scale: a.scale()})
+	b.dv = product(factors{rows: width, depth: a.queries, cols: a.tokens, aRow: outStride, aStep: 1, bStep: b.ldT, outRow: stride, scale: 1})
+	grow(&a.shared.slopes, a.tokens*a.ldS)
+	grow(&a.shared.turned, a.queries*b.ldT)
+	b.args = kernel.Columns{Rows: a.tokens, Cols: a.queries, XStride: a.ldS, GStride: a.ldS, YStride: a.ldS}
+	return b
+}
+
+// Do takes dO and the forward op's input.
+func (b *attentionBack) Do(in ...G.Value) (G.Value, error) {
+	a, g, x := b.of, floats(in[0]), floats(in[1])
+	slopes, turned := a.shared.slopes, a.shared.turned
+	for n := range a.in.W / a.tokens {
+		for h := range a.heads {
+			at := a.head(n, h)
+			p := a.probabilities(x, at)
+			b.turn(p, turned)
+			b.dv.run(g[at.out:], turned, b.buf[at.v:])
+			b.dp.run(x[at.v:], g[at.out:], slopes)
+			b.args.X, b.args.G, b.args.Y = p, slopes, slopes
+			a.set.SoftmaxBack(&b.args)
+			b.dq.run(x[at.k:], slopes, b.buf[at.q:])
+			b.turn(slopes, turned)
+			b.dk.run(x[at.q:], turned, b.buf[at.k:])
+		}
+		b.clearOthers(n)
+	}
+	return b.out, nil
+}
+
+// turn transposes scores [key, query] to [query, key].
+func (b *attentionBack) turn(x, y []float32) {
+	a := b.of
+	transpose(y, x, a.tokens, a.queries, a.ldS, b.ldT)
+}
+
+// clearOthers writes the gradient of the queries that did not attend: zero.
+func (b *attentionBack) clearOthers(n int) {
+	a := b.of
+	if a.queries == a.tokens {
+		return
+	}
+	for d := range a.plane.C {
+		at := d*a.in.Stride() + n*a.tokens
+		clear(b.buf[at+a.queries : at+a.tokens])
+	}
+}
+
+// transpose writes y[j·ldY+i] = x[i·ldX+j] for i < rows, j < cols, in squares that stay in the cache.
+func transpose(y, x []float32, rows, cols, ldX, ldY int) {
+	const side = 16
+	for i0 := 0; i0 < rows; i0 += side {
+		n := min(side, rows-i0)
+		for j := range cols {
+			to := y[j*ldY+i0:][:n]
+			from := x[i0*ldX+j:]
+			for i := range to {
+				to[i] = from[i*ldX]
+			}
+		}
+	}
+}
