@@ -22,6 +22,7 @@ type Set struct {
 	layerNorm func(*Columns)
 	gelu      func(*Columns)
 	back      derivatives
+	gradient  func(*Gradient)
 	winoIn    func(*Winograd)
 	winoOut   func(*Winograd)
 	bf16      *bf16 // nil: the set has no kernels over cells
@@ -46,17 +47,17 @@ func (s *Set) GELU(c *Columns) { s.gelu(c) }
 // derivatives are the kernels of gradients with respect to X.
 type derivatives struct{ softmax, layerNorm, gelu func(*Columns) }
 
-// SoftmaxBack writes to Y the gradient of a column-wise softmax whose result is c.X: X∘(G − Σ X∘G).
+// SoftmaxGradient writes to Y the gradient of a column-wise softmax whose result is c.X: X∘(G − Σ X∘G).
 // Error below 2⁻²³·(rows + 2)·x·Σ|x·g|, the sum over the column, plus 2⁻²²·x·|g|.
-func (s *Set) SoftmaxBack(c *Columns) { s.back.softmax(c) }
+func (s *Set) SoftmaxGradient(c *Columns) { s.back.softmax(c) }
 
-// LayerNormBack writes to Y the gradient of LayerNorm with respect to c.X; Beta is not looked at.
+// LayerNormGradient writes to Y the gradient of LayerNorm with respect to c.X; Beta is not looked at.
 // Error below 4e-6·(largest |Gamma·G| of the column)/σ, σ the column's spread, for columns whose spread is not small beside their mean.
-func (s *Set) LayerNormBack(c *Columns) { s.back.layerNorm(c) }
+func (s *Set) LayerNormGradient(c *Columns) { s.back.layerNorm(c) }
 
-// GELUBack writes G·(Φ(x) + x·φ(x)) of the first c.Cols elements of X to Y, rounded up to whole vectors, φ the density of the
+// GELUGradient writes G·(Φ(x) + x·φ(x)) of the first c.Cols elements of X to Y, rounded up to whole vectors, φ the density of the
 // normal distribution. Error below 5e-7·|g|, however large x.
-func (s *Set) GELUBack(c *Columns) { s.back.gelu(c) }
+func (s *Set) GELUGradient(c *Columns) { s.back.gelu(c) }
 
 // WinogradInput transforms one input channel's tiles; WinogradOutput one output channel's products. See abi.Winograd.
 func (s *Set) WinogradInput(w *Winograd)  { s.winoIn(w) }

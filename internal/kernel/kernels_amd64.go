@@ -139,20 +139,20 @@ func layerNormAVX512(c *Columns)
 //go:noescape
 func geluAVX512(c *Columns)
 
-// softmaxBackAVX512 writes the gradient of a softmax whose result is X, in Y.
+// softmaxGradientAVX512 writes the gradient of a softmax whose result is X, in Y.
 //
 //go:noescape
-func softmaxBackAVX512(c *Columns)
+func softmaxGradientAVX512(c *Columns)
 
-// layerNormBackAVX512 writes the gradient of the layer norm of each column of X, in Y.
+// layerNormGradientAVX512 writes the gradient of the layer norm of each column of X, in Y.
 //
 //go:noescape
-func layerNormBackAVX512(c *Columns)
+func layerNormGradientAVX512(c *Columns)
 
-// geluBackAVX512 writes the gradient of the exact GELU of row 0 of X to row 0 of Y.
+// geluGradientAVX512 writes the gradient of the exact GELU of row 0 of X to row 0 of Y.
 //
 //go:noescape
-func geluBackAVX512(c *Columns)
+func geluGradientAVX512(c *Columns)
 
 // winogradInputAVX512 transforms 6x6 tiles of one input channel.
 //
@@ -239,20 +239,20 @@ func layerNormAVX2(c *Columns)
 //go:noescape
 func geluAVX2(c *Columns)
 
-// softmaxBackAVX2 writes the gradient of a softmax whose result is X, in Y.
+// softmaxGradientAVX2 writes the gradient of a softmax whose result is X, in Y.
 //
 //go:noescape
-func softmaxBackAVX2(c *Columns)
+func softmaxGradientAVX2(c *Columns)
 
-// layerNormBackAVX2 writes the gradient of the layer norm of each column of X, in Y.
+// layerNormGradientAVX2 writes the gradient of the layer norm of each column of X, in Y.
 //
 //go:noescape
-func layerNormBackAVX2(c *Columns)
+func layerNormGradientAVX2(c *Columns)
 
-// geluBackAVX2 writes the gradient of the exact GELU of row 0 of X to row 0 of Y.
+// geluGradientAVX2 writes the gradient of the exact GELU of row 0 of X to row 0 of Y.
 //
 //go:noescape
-func geluBackAVX2(c *Columns)
+func geluGradientAVX2(c *Columns)
 
 // winogradInputAVX2 transforms 6x6 tiles of one input channel.
 //

@@ -5400,9 +5400,9 @@ gelu_AVX512_done:
 	VZEROUPPER
 	RET
 
-// func softmaxBackAVX512(c *Columns)
+// func softmaxGradientAVX512(c *Columns)
 // Requires: AVX, AVX512F
-TEXT ·softmaxBackAVX512(SB), NOSPLIT, $0-8
+TEXT ·softmaxGradientAVX512(SB), NOSPLIT, $0-8
 	MOVQ c+0(FP), R15
 	MOVQ (R15), AX
 	MOVQ 24(R15), BX
@@ -5416,29 +5416,29 @@ TEXT ·softmaxBackAVX512(SB), NOSPLIT, $0-8
 	MOVQ 160(R15), R14
 	SHLQ $0x02, R14
 
-softmaxBack_AVX512_columns:
+softmaxGradient_AVX512_columns:
 	CMPQ   R8, $0x00
-	JLE    softmaxBack_AVX512_done
+	JLE    softmaxGradient_AVX512_done
 	VPXORD Z0, Z0, Z0
 	MOVQ   R13, R12
 	MOVQ   AX, R9
 	MOVQ   BX, R10
 	MOVQ   SI, DI
 
-softmaxBack_AVX512_sum:
+softmaxGradient_AVX512_sum:
 	VMOVUPS     (R9), Z1
 	VFMADD231PS (R12), Z1, Z0
 	ADDQ        R14, R12
 	ADDQ        CX, R9
 	ADDQ        DX, R10
 	DECQ        DI
-	JNZ         softmaxBack_AVX512_sum
+	JNZ         softmaxGradient_AVX512_sum
 	MOVQ        R13, R12
 	MOVQ        AX, R9
 	MOVQ        BX, R10
 	MOVQ        SI, DI
 
-softmaxBack_AVX512_apply:
+softmaxGradient_AVX512_apply:
 	VMOVUPS (R12), Z1
 	VSUBPS  Z0, Z1, Z1
 	VMULPS  (R9), Z1, Z1
@@ -5447,20 +5447,20 @@ softmaxBack_AVX512_apply:
 	ADDQ    CX, R9
 	ADDQ    DX, R10
 	DECQ    DI
-	JNZ     softmaxBack_AVX512_apply
+	JNZ     softmaxGradient_AVX512_apply
 	ADDQ    $0x40, R13
 	ADDQ    $0x40, AX
 	ADDQ    $0x40, BX
 	SUBQ    $0x10, R8
-	JMP     softmaxBack_AVX512_columns
+	JMP     softmaxGradient_AVX512_columns
 
-softmaxBack_AVX512_done:
+softmaxGradient_AVX512_done:
 	VZEROUPPER
 	RET
 
-// func layerNormBackAVX512(c *Columns)
+// func layerNormGradientAVX512(c *Columns)
 // Requires: AVX, AVX512F
-TEXT ·layerNormBackAVX512(SB), NOSPLIT, $0-8
+TEXT ·layerNormGradientAVX512(SB), NOSPLIT, $0-8
 	MOVQ c+0(FP), R15
 	MOVQ (R15), AX
 	MOVQ 24(R15), BX
@@ -5474,35 +5474,35 @@ TEXT ·layerNormBackAVX512(SB), NOSPLIT, $0-8
 	MOVQ 160(R15), R14
 	SHLQ $0x02, R14
 
-layerNormBack_AVX512_columns:
+layerNormGradient_AVX512_columns:
 	CMPQ         R8, $0x00
-	JLE          layerNormBack_AVX512_done
+	JLE          layerNormGradient_AVX512_done
 	VBROADCASTSS 132(R15), Z3
 	VPXORD       Z0, Z0, Z0
 	MOVQ         AX, R9
 	MOVQ         BX, R10
 	MOVQ         SI, DI
 
-layerNormBack_AVX512_mean:
+layerNormGradient_AVX512_mean:
 	VADDPS (R9), Z0, Z0
 	ADDQ   CX, R9
 	ADDQ   DX, R10
 	DECQ   DI
-	JNZ    layerNormBack_AVX512_mean
+	JNZ    layerNormGradient_AVX512_mean
 	VMULPS Z3, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	MOVQ   AX, R9
 	MOVQ   BX, R10
 	MOVQ   SI, DI
 
-layerNormBack_AVX512_variance:
+layerNormGradient_AVX512_variance:
 	VMOVUPS      (R9), Z2
 	VSUBPS       Z0, Z2, Z2
 	VFMADD231PS  Z2, Z2, Z1
 	ADDQ         CX, R9
 	ADDQ         DX, R10
 	DECQ         DI
-	JNZ          layerNormBack_AVX512_variance
+	JNZ          layerNormGradient_AVX512_variance
 	VMULPS       Z3, Z1, Z1
 	VBROADCASTSS 128(R15), Z2
 	VADDPS       Z2, Z1, Z1
@@ -5515,7 +5515,7 @@ layerNormBack_AVX512_variance:
 	MOVQ         BX, R10
 	MOVQ         SI, DI
 
-layerNormBack_AVX512_sums:
+layerNormGradient_AVX512_sums:
 	VBROADCASTSS (R11), Z6
 	ADDQ         $0x04, R11
 	VMULPS       (R12), Z6, Z6
@@ -5527,7 +5527,7 @@ layerNormBack_AVX512_sums:
 	ADDQ         CX, R9
 	ADDQ         DX, R10
 	DECQ         DI
-	JNZ          layerNormBack_AVX512_sums
+	JNZ          layerNormGradient_AVX512_sums
 	VMULPS       Z3, Z4, Z4
 	VMULPS       Z3, Z5, Z5
 	VDIVPS       Z1, Z5, Z5
@@ -5538,7 +5538,7 @@ layerNormBack_AVX512_sums:
 	MOVQ         BX, R10
 	MOVQ         SI, DI
 
-layerNormBack_AVX512_apply:
+layerNormGradient_AVX512_apply:
 	VBROADCASTSS (R11), Z6
 	ADDQ         $0x04, R11
 	VMULPS       (R12), Z6, Z6
@@ -5552,20 +5552,20 @@ layerNormBack_AVX512_apply:
 	ADDQ         CX, R9
 	ADDQ         DX, R10
 	DECQ         DI
-	JNZ          layerNormBack_AVX512_apply
+	JNZ          layerNormGradient_AVX512_apply
 	ADDQ         $0x40, R13
 	ADDQ         $0x40, AX
 	ADDQ         $0x40, BX
 	SUBQ         $0x10, R8
-	JMP          layerNormBack_AVX512_columns
+	JMP          layerNormGradient_AVX512_columns
 
-layerNormBack_AVX512_done:
+layerNormGradient_AVX512_done:
 	VZEROUPPER
 	RET
 
-// func geluBackAVX512(c *Columns)
+// func geluGradientAVX512(c *Columns)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·geluBackAVX512(SB), NOSPLIT, $0-8
+TEXT ·geluGradientAVX512(SB), NOSPLIT, $0-8
 	VMOVUPS expLo<>+0(SB), Z8
 	VMOVUPS expHi<>+0(SB), Z9
 	VMOVUPS geluLo<>+0(SB), Z10
@@ -5583,9 +5583,9 @@ TEXT ·geluBackAVX512(SB), NOSPLIT, $0-8
 	MOVQ    160(R15), R14
 	SHLQ    $0x02, R14
 
-geluBack_AVX512_columns:
+geluGradient_AVX512_columns:
 	CMPQ         R8, $0x00
-	JLE          geluBack_AVX512_done
+	JLE          geluGradient_AVX512_done
 	VMOVUPS      (AX), Z0
 	VMAXPS       Z0, Z10, Z0
 	VMINPS       Z0, Z11, Z0
@@ -5636,9 +5636,9 @@ geluBack_AVX512_columns:
 	ADDQ         $0x40, AX
 	ADDQ         $0x40, BX
 	SUBQ         $0x10, R8
-	JMP          geluBack_AVX512_columns
+	JMP          geluGradient_AVX512_columns
 
-geluBack_AVX512_done:
+geluGradient_AVX512_done:
 	VZEROUPPER
 	RET
 
@@ -8620,9 +8620,9 @@ gelu_AVX2_done:
 	VZEROUPPER
 	RET
 
-// func softmaxBackAVX2(c *Columns)
+// func softmaxGradientAVX2(c *Columns)
 // Requires: AVX, FMA3
-TEXT ·softmaxBackAVX2(SB), NOSPLIT, $0-8
+TEXT ·softmaxGradientAVX2(SB), NOSPLIT, $0-8
 	MOVQ c+0(FP), R15
 	MOVQ (R15), AX
 	MOVQ 24(R15), BX
@@ -8636,29 +8636,29 @@ TEXT ·softmaxBackAVX2(SB), NOSPLIT, $0-8
 	MOVQ 160(R15), R14
 	SHLQ $0x02, R14
 
-softmaxBack_AVX2_columns:
+softmaxGradient_AVX2_columns:
 	CMPQ   R8, $0x00
-	JLE    softmaxBack_AVX2_done
+	JLE    softmaxGradient_AVX2_done
 	VXORPS Y0, Y0, Y0
 	MOVQ   R13, R12
 	MOVQ   AX, R9
 	MOVQ   BX, R10
 	MOVQ   SI, DI
 
-softmaxBack_AVX2_sum:
+softmaxGradient_AVX2_sum:
 	VMOVUPS     (R9), Y1
 	VFMADD231PS (R12), Y1, Y0
 	ADDQ        R14, R12
 	ADDQ        CX, R9
 	ADDQ        DX, R10
 	DECQ        DI
-	JNZ         softmaxBack_AVX2_sum
+	JNZ         softmaxGradient_AVX2_sum
 	MOVQ        R13, R12
 	MOVQ        AX, R9
 	MOVQ        BX, R10
 	MOVQ        SI, DI
 
-softmaxBack_AVX2_apply:
+softmaxGradient_AVX2_apply:
 	VMOVUPS (R12), Y1
 	VSUBPS  Y0, Y1, Y1
 	VMULPS  (R9), Y1, Y1
@@ -8667,20 +8667,20 @@ softmaxBack_AVX2_apply:
 	ADDQ    CX, R9
 	ADDQ    DX, R10
 	DECQ    DI
-	JNZ     softmaxBack_AVX2_apply
+	JNZ     softmaxGradient_AVX2_apply
 	ADDQ    $0x20, R13
 	ADDQ    $0x20, AX
 	ADDQ    $0x20, BX
 	SUBQ    $0x08, R8
-	JMP     softmaxBack_AVX2_columns
+	JMP     softmaxGradient_AVX2_columns
 
-softmaxBack_AVX2_done:
+softmaxGradient_AVX2_done:
 	VZEROUPPER
 	RET
 
-// func layerNormBackAVX2(c *Columns)
+// func layerNormGradientAVX2(c *Columns)
 // Requires: AVX, FMA3
-TEXT ·layerNormBackAVX2(SB), NOSPLIT, $0-8
+TEXT ·layerNormGradientAVX2(SB), NOSPLIT, $0-8
 	MOVQ c+0(FP), R15
 	MOVQ (R15), AX
 	MOVQ 24(R15), BX
@@ -8694,35 +8694,35 @@ TEXT ·layerNormBackAVX2(SB), NOSPLIT, $0-8
 	MOVQ 160(R15), R14
 	SHLQ $0x02, R14
 
-layerNormBack_AVX2_columns:
+layerNormGradient_AVX2_columns:
 	CMPQ         R8, $0x00
-	JLE          layerNormBack_AVX2_done
+	JLE          layerNormGradient_AVX2_done
 	VBROADCASTSS 132(R15), Y3
 	VXORPS       Y0, Y0, Y0
 	MOVQ         AX, R9
 	MOVQ         BX, R10
 	MOVQ         SI, DI
 
-layerNormBack_AVX2_mean:
+layerNormGradient_AVX2_mean:
 	VADDPS (R9), Y0, Y0
 	ADDQ   CX, R9
 	ADDQ   DX, R10
 	DECQ   DI
-	JNZ    layerNormBack_AVX2_mean
+	JNZ    layerNormGradient_AVX2_mean
 	VMULPS Y3, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	MOVQ   AX, R9
 	MOVQ   BX, R10
 	MOVQ   SI, DI
 
-layerNormBack_AVX2_variance:
+layerNormGradient_AVX2_variance:
 	VMOVUPS      (R9), Y2
 	VSUBPS       Y0, Y2, Y2
 	VFMADD231PS  Y2, Y2, Y1
 	ADDQ         CX, R9
 	ADDQ         DX, R10
 	DECQ         DI
-	JNZ          layerNormBack_AVX2_variance
+	JNZ          layerNormGradient_AVX2_variance
 	VMULPS       Y3, Y1, Y1
 	VBROADCASTSS 128(R15), Y2
 	VADDPS       Y2, Y1, Y1
@@ -8735,7 +8735,7 @@ layerNormBack_AVX2_variance:
 	MOVQ         BX, R10
 	MOVQ         SI, DI
 
-layerNormBack_AVX2_sums:
+layerNormGradient_AVX2_sums:
 	VBROADCASTSS (R11), Y6
 	ADDQ         $0x04, R11
 	VMULPS       (R12), Y6, Y6
@@ -8747,7 +8747,7 @@ layerNormBack_AVX2_sums:
 	ADDQ         CX, R9
 	ADDQ         DX, R10
 	DECQ         DI
-	JNZ          layerNormBack_AVX2_sums
+	JNZ          layerNormGradient_AVX2_sums
 	VMULPS       Y3, Y4, Y4
 	VMULPS       Y3, Y5, Y5
 	VDIVPS       Y1, Y5, Y5
@@ -8758,7 +8758,7 @@ layerNormBack_AVX2_sums:
 	MOVQ         BX, R10
 	MOVQ         SI, DI
 
-layerNormBack_AVX2_apply:
+layerNormGradient_AVX2_apply:
 	VBROADCASTSS (R11), Y6
 	ADDQ         $0x04, R11
 	VMULPS       (R12), Y6, Y6
@@ -8772,20 +8772,20 @@ layerNormBack_AVX2_apply:
 	ADDQ         CX, R9
 	ADDQ         DX, R10
 	DECQ         DI
-	JNZ          layerNormBack_AVX2_apply
+	JNZ          layerNormGradient_AVX2_apply
 	ADDQ         $0x20, R13
 	ADDQ         $0x20, AX
 	ADDQ         $0x20, BX
 	SUBQ         $0x08, R8
-	JMP          layerNormBack_AVX2_columns
+	JMP          layerNormGradient_AVX2_columns
 
-layerNormBack_AVX2_done:
+layerNormGradient_AVX2_done:
 	VZEROUPPER
 	RET
 
-// func geluBackAVX2(c *Columns)
+// func geluGradientAVX2(c *Columns)
 // Requires: AVX, AVX2, FMA3
-TEXT ·geluBackAVX2(SB), NOSPLIT, $0-8
+TEXT ·geluGradientAVX2(SB), NOSPLIT, $0-8
 	VMOVUPS expLo<>+0(SB), Y8
 	VMOVUPS expHi<>+0(SB), Y9
 	VMOVUPS geluLo<>+0(SB), Y10
@@ -8803,9 +8803,9 @@ TEXT ·geluBackAVX2(SB), NOSPLIT, $0-8
 	MOVQ    160(R15), R14
 	SHLQ    $0x02, R14
 
-geluBack_AVX2_columns:
+geluGradient_AVX2_columns:
 	CMPQ         R8, $0x00
-	JLE          geluBack_AVX2_done
+	JLE          geluGradient_AVX2_done
 	VMOVUPS      (AX), Y0
 	VMAXPS       Y0, Y10, Y0
 	VMINPS       Y0, Y11, Y0
@@ -8856,9 +8856,9 @@ geluBack_AVX2_columns:
 	ADDQ         $0x20, AX
 	ADDQ         $0x20, BX
 	SUBQ         $0x08, R8
-	JMP          geluBack_AVX2_columns
+	JMP          geluGradient_AVX2_columns
 
-geluBack_AVX2_done:
+geluGradient_AVX2_done:
 	VZEROUPPER
 	RET
 

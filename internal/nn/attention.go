@@ -18,7 +18,7 @@ type attention struct {
 	in, plane              Plane
 	tokens, queries, heads int
 	ldS                    int // from one key's scores to the next
-	qk, pv                 strided
+	qk, pv                 headProduct
 	shared                 *workspace
 	args                   kernel.Columns
 	set                    *kernel.Set
@@ -30,8 +30,8 @@ func newAttention(set *kernel.Set, id string, in Plane, tokens, queries, heads i
 	a.ldS = oddLines(queries)
 	grow(&work.scores, tokens*a.ldS)
 	width, stride := a.width(), in.Stride()
-	a.qk = newStrided(set, factors{rows: tokens, depth: width, cols: queries, aRow: 1, aStep: stride, bStep: stride, outRow: a.ldS, scale: a.scale()})
-	a.pv = newStrided(set, factors{rows: width, depth: tokens, cols: queries, aRow: stride, aStep: 1, bStep: a.ldS, outRow: out.Stride(), scale: 1})
+	a.qk = newHeadProduct(set, factors{rows: tokens, depth: width, cols: queries, aRow: 1, aStep: stride, bStep: stride, outRow: a.ldS, scale: a.scale()})
+	a.pv = newHeadProduct(set, factors{rows: width, depth: tokens, cols: queries, aRow: stride, aStep: 1, bStep: a.ldS, outRow: out.Stride(), scale: 1})
 	a.args = kernel.Columns{Rows: tokens, Cols: queries, XStride: a.ldS, YStride: a.ldS}
 	return a
 }
@@ -81,13 +81,13 @@ type factors struct {
 	scale             float32
 }
 
-// strided is a product of factors, prepared for repeated runs.
-type strided struct {
+// headProduct is a product of factors of one head, prepared for repeated runs.
+type headProduct struct {
 	product
 	blocks []block
 }
 
-func newStrided(set *kernel.Set, f factors) strided {
+func newHeadProduct(set *kernel.Set, f factors) headProduct {
 	steps := make([]kernel.Offset, f.depth)
 	for k := range steps {
 		steps[k] = kernel.Offset{A: int32(k * f.aStep), B: int32(k * f.bStep)}
@@ -98,7 +98,9 @@ func newStrided(set *kernel.Set, f factors) strided {
 	b.add(f.rows, block{}, func(b *block, i, r int) {
 		b.a[i], b.out[i], b.scale[i] = int32(r*f.aRow), int32(r*f.outRow), f.scale
 	})
-	return strided{newProduct(set, steps, s, f.depth*set.MaxVecs*set.Lanes*4), b.blocks}
+	return headProduct{newProduct(set, steps, s, f.depth*set.MaxVecs*set.Lanes*4), b.blocks}
 }
 
-func (s *strided) run(a, b, out []float32) { s.product.run(operands{a: a, b: b, out: out}, s.blocks) }
+func (s *headProduct) run(a, b, out []float32) {
+	s.product.run(operands{a: a, b: b, out: out}, s.blocks)
+}

@@ -76,9 +76,9 @@ func emitAMD64() {
 		emitSoftmax(s, tables)
 		emitLayerNorm(s)
 		emitGELU(s, tables)
-		emitSoftmaxBack(s)
-		emitLayerNormBack(s)
-		emitGELUBack(s, tables)
+		emitSoftmaxGradient(s)
+		emitLayerNormGradient(s)
+		emitGELUGradient(s, tables)
 		emitWinogradInput(s, points)
 		emitWinogradOutput(s, points)
 	}
@@ -96,9 +96,9 @@ const (
 	layerNormDoc = "normalises each column of X to zero mean and unit variance, then applies Gamma and Beta, in Y."
 	geluDoc      = "writes the exact GELU of row 0 of X to row 0 of Y."
 
-	softmaxBackDoc   = "writes the gradient of a softmax whose result is X, in Y."
-	layerNormBackDoc = "writes the gradient of the layer norm of each column of X, in Y."
-	geluBackDoc      = "writes the gradient of the exact GELU of row 0 of X to row 0 of Y."
+	softmaxGradientDoc   = "writes the gradient of a softmax whose result is X, in Y."
+	layerNormGradientDoc = "writes the gradient of the layer norm of each column of X, in Y."
+	geluGradientDoc      = "writes the gradient of the exact GELU of row 0 of X to row 0 of Y."
 
 	winogradInputDoc  = "transforms 6x6 tiles of one input channel."
 	winogradOutputDoc = "transforms the 36 products of one output channel to 4x4 tiles, then scales, shifts, adds the residual and clamps."

@@ -28,8 +28,8 @@ func gradientColumn(c *Columns, j int) []float64 {
 	return g
 }
 
-// softmaxBackReference returns the gradient of a column and the error that is documented for each element.
-func softmaxBackReference(_ *Columns, x, g []float64) (y, bound []float64) {
+// softmaxGradientReference returns the gradient of a column and the error that is documented for each element.
+func softmaxGradientReference(_ *Columns, x, g []float64) (y, bound []float64) {
 	var sum, size float64
 	for r := range x {
 		sum += x[r] * g[r]
@@ -42,7 +42,7 @@ func softmaxBackReference(_ *Columns, x, g []float64) (y, bound []float64) {
 	return y, bound
 }
 
-func layerNormBackReference(c *Columns, x, g []float64) (y, bound []float64) {
+func layerNormGradientReference(c *Columns, x, g []float64) (y, bound []float64) {
 	n := float64(len(x))
 	var mean, ss, shift, slope, top float64
 	for _, v := range x {
@@ -73,8 +73,8 @@ var gradientKernels = []struct {
 	run       func(*Set, *Columns)
 	reference func(c *Columns, x, g []float64) (y, bound []float64)
 }{
-	{"softmax", 1, []int{1, 2, 3, 17, 50, 197}, (*Set).SoftmaxBack, softmaxBackReference},
-	{"layer norm", 3, []int{1, 17, 50, 197, 768}, (*Set).LayerNormBack, layerNormBackReference},
+	{"softmax", 1, []int{1, 2, 3, 17, 50, 197}, (*Set).SoftmaxGradient, softmaxGradientReference},
+	{"layer norm", 3, []int{1, 17, 50, 197, 768}, (*Set).LayerNormGradient, layerNormGradientReference},
 }
 
 func TestGradientKernelsMatchDefinition(t *testing.T) {
@@ -118,12 +118,12 @@ func TestGradientKernelsMatchDifferences(t *testing.T) {
 		forward func(*Columns, []float64) []float64
 		run     func(set *Set, c *Columns, y []float64)
 	}{
-		{"layer norm", layerNormReference, func(set *Set, c *Columns, _ []float64) { set.LayerNormBack(c) }},
+		{"layer norm", layerNormReference, func(set *Set, c *Columns, _ []float64) { set.LayerNormGradient(c) }},
 		{"softmax", softmaxReference, func(set *Set, c *Columns, y []float64) {
 			for r, v := range y {
 				c.X[r*c.XStride] = float32(v)
 			}
-			set.SoftmaxBack(c)
+			set.SoftmaxGradient(c)
 		}},
 	} {
 		for _, set := range Available() {
@@ -230,7 +230,7 @@ func geluSlopeReference(x float64) float64 {
 	return math.Erfc(-x/math.Sqrt2)/2 + x*math.Exp(-x*x/2)/math.Sqrt(2*math.Pi)
 }
 
-func TestGELUBackMatchesDefinition(t *testing.T) {
+func TestGELUGradientMatchesDefinition(t *testing.T) {
 	const bound = 5e-7
 	for _, set := range Available() {
 		t.Run(set.Name, func(t *testing.T) {
@@ -243,7 +243,7 @@ func TestGELUBackMatchesDefinition(t *testing.T) {
 			for i := range c.G {
 				c.G[i] = 1
 			}
-			set.GELUBack(c)
+			set.GELUGradient(c)
 			worst, at := 0.0, float32(0)
 			for i, v := range x {
 				want := 1.0
@@ -262,7 +262,7 @@ func TestGELUBackMatchesDefinition(t *testing.T) {
 	}
 }
 
-func TestGELUBackOfOddLengths(t *testing.T) {
+func TestGELUGradientOfOddLengths(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 5))
 	for _, set := range Available() {
 		for n := 1; n <= 50; n++ {
@@ -270,7 +270,7 @@ func TestGELUBackOfOddLengths(t *testing.T) {
 			if n > 4 {
 				c.X[3], c.G[4] = float32(math.NaN()), float32(math.Inf(-1))
 			}
-			set.GELUBack(c)
+			set.GELUGradient(c)
 			checkGuards(t, set, c)
 			for j, v := range c.X[:n] {
 				g := float64(c.G[j])

@@ -6,24 +6,24 @@ import (
 	"coar/internal/kernel"
 )
 
-// attentionBack is the gradient of attention with respect to Q, K and V. The probabilities P are computed again, head
+// attentionGradient is the gradient of attention with respect to Q, K and V. The probabilities P are computed again, head
 // by head, so that memory does not grow with the number of layers. With S the scores and O the output, all [key, query]:
 //
 //	dP = Vᵀ dO,  dS = P∘(dP − Σ_keys P∘dP),  dQ = K dS/√d,  dK = Q dSᵀ/√d,  dV = dO Pᵀ
 //
 // Shape: inputs dO [D, B·queries] and the forward op's input [3D, B·T]; output [3D, B·T].
-type attentionBack struct {
+type attentionGradient struct {
 	base
 	of             *attention
-	dp, dq, dk, dv strided
+	dp, dq, dk, dv headProduct
 	ldT            int // from one query's scores to the next, in the transposes
 	args           kernel.Columns
 }
 
-func newAttentionBack(a *attention) *attentionBack {
-	b := &attentionBack{base: newPlaneBase(a.id+"/back", a.in), of: a, ldT: oddLines(a.tokens)}
+func newAttentionGradient(a *attention) *attentionGradient {
+	b := &attentionGradient{base: newPlaneBase(a.id+"/gradient", a.in), of: a, ldT: oddLines(a.tokens)}
 	width, stride, outStride := a.width(), a.in.Stride(), a.plane.Stride()
-	product := func(f factors) strided { return newStrided(a.set, f) }
+	product := func(f factors) headProduct { return newHeadProduct(a.set, f) }
 	b.dp = product(factors{rows: a.tokens, depth: width, cols: a.queries, aRow: 1, aStep: stride, bStep: outStride, outRow: a.ldS, scale: 1})
 	b.dq = product(factors{rows: width, depth: a.tokens, cols: a.queries, aRow: stride, aStep: 1, bStep: a.ldS, outRow: stride, scale: a.scale()})
 	b.dk = product(factors{rows: width, depth: a.queries, cols: a.tokens, aRow: stride, aStep: 1, bStep: b.ldT, outRow: stride, scale: a.scale()})
@@ -35,7 +35,7 @@ func newAttentionBack(a *attention) *attentionBack {
 }
 
 // Do takes dO and the forward op's input.
-func (b *attentionBack) Do(in ...G.Value) (G.Value, error) {
+func (b *attentionGradient) Do(in ...G.Value) (G.Value, error) {
 	a, g, x := b.of, floats(in[0]), floats(in[1])
 	slopes, turned := a.shared.slopes, a.shared.turned
 	for n := range a.in.W / a.tokens {
@@ -46,7 +46,7 @@ func (b *attentionBack) Do(in ...G.Value) (G.Value, error) {
 			b.dv.run(g[at.out:], turned, b.buf[at.v:])
 			b.dp.run(x[at.v:], g[at.out:], slopes)
 			b.args.X, b.args.G, b.args.Y = p, slopes, slopes
-			a.set.SoftmaxBack(&b.args)
+			a.set.SoftmaxGradient(&b.args)
 			b.dq.run(x[at.k:], slopes, b.buf[at.q:])
 			b.turn(slopes, turned)
 			b.dk.run(x[at.q:], turned, b.buf[at.k:])
@@ -57,13 +57,13 @@ func (b *attentionBack) Do(in ...G.Value) (G.Value, error) {
 }
 
 // turn transposes scores [key, query] to [query, key].
-func (b *attentionBack) turn(x, y []float32) {
+func (b *attentionGradient) turn(x, y []float32) {
 	a := b.of
 	transpose(y, x, a.tokens, a.queries, a.ldS, b.ldT)
 }
 
 // clearOthers writes the gradient of the queries that did not attend: zero.
-func (b *attentionBack) clearOthers(n int) {
+func (b *attentionGradient) clearOthers(n int) {
 	a := b.of
 	if a.queries == a.tokens {
 		return
@@ -72,6 +72,12 @@ func (b *attentionBack) clearOthers(n int) {
 		at := d*a.in.Stride() + n*a.tokens
 		clear(b.buf[at+a.queries : at+a.tokens])
 	}
+}
+
+func (b *attentionGradient) class() string { return "gradient of attention" }
+func (b *attentionGradient) work([]G.Value) (flops, bytes float64) {
+	out := b.of.plane.C * b.of.plane.W
+	return 10 * float64(b.of.tokens) * float64(out), 8 * floatBytes * float64(out)
 }
 
 // transpose writes y[j·ldY+i] = x[i·ldX+j] for i < rows, j < cols, in squares that stay in the cache.

@@ -124,7 +124,7 @@ func TestAttentionGradientMatchesDifferences(t *testing.T) {
 			_, grad := g.plane()
 			var work workspace
 			op := newAttention(set, "attention", in, c.tokens, c.queries, c.heads, &work)
-			dx := do(t, newAttentionBack(op), grad, qkv)
+			dx := do(t, newAttentionGradient(op), grad, qkv)
 			checkGradient(t, fmt.Sprintf("%+v", c), rng, func(x tokens) tokens { return x.attend(c.heads) }, x, g, dx, 3)
 		}
 	})
@@ -137,7 +137,7 @@ func TestLayerNormGradientMatchesDifferences(t *testing.T) {
 			gamma, beta := normals(rng, c.dim, 1), normals(rng, c.dim, 1)
 			in, data := x.plane()
 			_, grad := g.plane()
-			dx := do(t, newLayerNormBack(newLayerNorm(set, "ln", in, in, 1e-6, nil), in), grad, data, gamma)
+			dx := do(t, newLayerNormGradient(newLayerNorm(set, "ln", in, in, 1e-6, nil), in), grad, data, gamma)
 			norm := func(x tokens) tokens {
 				return x.each(func(v []float64) []float64 { return layerNormReference(v, gamma, beta, 1e-6) })
 			}
@@ -167,7 +167,7 @@ func TestGELUGradientMatchesDifferences(t *testing.T) {
 				t.Fatalf("element %d is %g, want %g", i, v, want[i])
 			}
 		}
-		checkGradient(t, "GELU", rng, of, x, g, do(t, newGELUBack(op), grad, data), 1)
+		checkGradient(t, "GELU", rng, of, x, g, do(t, &geluGradient{newPlaneBase("gelu/gradient", in), op}, grad, data), 1)
 	})
 }
 
@@ -183,5 +183,5 @@ func TestClassTokenGradientMatchesDifferences(t *testing.T) {
 		}
 		return y
 	}
-	checkGradient(t, "class token", rng, first, x, g, do(t, newClassTokenBack(newClassToken("class", in, 5)), grad), 1)
+	checkGradient(t, "class token", rng, first, x, g, do(t, newClassTokenGradient(newClassToken("class", in, 5)), grad), 1)
 }

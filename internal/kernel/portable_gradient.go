@@ -4,10 +4,10 @@ import "math"
 
 // portableDerivatives is the specification of the kernels of gradients, in plain Go.
 func portableDerivatives() derivatives {
-	return derivatives{softmaxBackPortable, layerNormBackPortable, geluBackPortable}
+	return derivatives{softmaxGradientPortable, layerNormGradientPortable, geluGradientPortable}
 }
 
-func softmaxBackPortable(c *Columns) {
+func softmaxGradientPortable(c *Columns) {
 	for j := range c.Cols {
 		var sum float32
 		for r := range c.Rows {
@@ -19,7 +19,7 @@ func softmaxBackPortable(c *Columns) {
 	}
 }
 
-func layerNormBackPortable(c *Columns) {
+func layerNormGradientPortable(c *Columns) {
 	for j := range c.Cols {
 		mean, std := moments(c, j)
 		var shift, slope float32 // mean of Γ∘G, and of Γ∘G∘(X − mean) over the variance
@@ -36,7 +36,7 @@ func layerNormBackPortable(c *Columns) {
 	}
 }
 
-func geluBackPortable(c *Columns) {
+func geluGradientPortable(c *Columns) {
 	for j, x := range c.X[:c.Cols] {
 		c.Y[j] = c.G[j] * geluSlope(x)
 	}

@@ -5,15 +5,15 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// backSweep is a sweep that walks down the columns of the gradient too.
-type backSweep struct {
+// gradientSweep is a sweep that walks down the columns of the gradient too.
+type gradientSweep struct {
 	*sweep
 	g, gs, pg reg.GPPhysical
 }
 
-// beginBack loads the arguments, the gradient's among them, and opens the loop over vectors of columns. It takes Beta's register.
-func beginBack(s isa, name string) *backSweep {
-	w := &backSweep{g: reg.R13, gs: reg.R14, pg: reg.R12}
+// beginGradient loads the arguments, the gradient's among them, and opens the loop over vectors of columns. It takes Beta's register.
+func beginGradient(s isa, name string) *gradientSweep {
+	w := &gradientSweep{g: reg.R13, gs: reg.R14, pg: reg.R12}
 	w.sweep = begin(s, name, func(c reg.Register) {
 		MOVQ(mem(c, columns.g), w.g)
 		MOVQ(mem(c, columns.gStride), w.gs)
@@ -23,7 +23,7 @@ func beginBack(s isa, name string) *backSweep {
 }
 
 // down emits body once per row, with pg on the row's vector of the gradient.
-func (w *backSweep) down(pass string, body func()) {
+func (w *gradientSweep) down(pass string, body func()) {
 	MOVQ(w.g, w.pg)
 	w.sweep.down(pass, func() {
 		body()
@@ -32,15 +32,15 @@ func (w *backSweep) down(pass string, body func()) {
 }
 
 // finish closes the loop over vectors of columns.
-func (w *backSweep) finish() {
+func (w *gradientSweep) finish() {
 	ADDQ(imm(w.s.bytes()), w.g)
 	w.sweep.finish()
 }
 
-// emitSoftmaxBack writes X∘(G − Σ X∘G) down each column.
-func emitSoftmaxBack(s isa) {
-	text(s, "softmaxBack", "func(c *Columns)", softmaxBackDoc)
-	w := beginBack(s, "softmaxBack")
+// emitSoftmaxGradient writes X∘(G − Σ X∘G) down each column.
+func emitSoftmaxGradient(s isa) {
+	text(s, "softmaxGradient", "func(c *Columns)", softmaxGradientDoc)
+	w := beginGradient(s, "softmaxGradient")
 	sum, v := s.regs[0], s.regs[1]
 	s.zero(sum)
 	w.down("sum", func() {
@@ -56,10 +56,10 @@ func emitSoftmaxBack(s isa) {
 	w.finish()
 }
 
-// emitLayerNormBack writes (Γ∘G − mean(Γ∘G) − z·mean(Γ∘G∘z)) / std down each column, z = (X − mean) / std.
-func emitLayerNormBack(s isa) {
-	text(s, "layerNormBack", "func(c *Columns)", layerNormBackDoc)
-	w := beginBack(s, "layerNormBack")
+// emitLayerNormGradient writes (Γ∘G − mean(Γ∘G) − z·mean(Γ∘G∘z)) / std down each column, z = (X − mean) / std.
+func emitLayerNormGradient(s isa) {
+	text(s, "layerNormGradient", "func(c *Columns)", layerNormGradientDoc)
+	w := beginGradient(s, "layerNormGradient")
 	n := norm{w: w.sweep, mean: s.regs[0], std: s.regs[1]}
 	n.statistics()
 	mean, std, v, count := n.mean, n.std, s.regs[2], s.regs[3]
@@ -95,14 +95,14 @@ func emitLayerNormBack(s isa) {
 	w.finish()
 }
 
-// emitGELUBack writes G·(Φ(x) + x·φ(x)) over a contiguous run of whole vectors.
-func emitGELUBack(s isa, t tables) {
-	text(s, "geluBack", "func(c *Columns)", geluBackDoc)
+// emitGELUGradient writes G·(Φ(x) + x·φ(x)) over a contiguous run of whole vectors.
+func emitGELUGradient(s isa, t tables) {
+	text(s, "geluGradient", "func(c *Columns)", geluGradientDoc)
 	f := newGELU(s, t)
 	lo, hi := s.regs[10], s.regs[11]
 	VMOVUPS(t.geluLo, lo)
 	VMOVUPS(t.geluHi, hi)
-	w := beginBack(s, "geluBack")
+	w := beginGradient(s, "geluGradient")
 	VMOVUPS(mem(w.x, 0), f.x)
 	VMAXPS(f.x, lo, f.x) // NaN stays NaN, as in exp
 	VMINPS(f.x, hi, f.x)
