@@ -191,7 +191,7 @@ func (b *Builder) stem(x *Map, l Layer, act Activation, pool bool, conv, out Pla
 	s.linear = b.noteRaw(c)
 	m := &Map{Plane: out, node: b.apply(s, append([]*G.Node{node}, b.layerInputs(c)...)...), holds: c.makes, reached: c.masked}
 	if c.masked {
-		b.record(m, func(g *Map) { b.stemGradient(s, m, g) })
+		b.record(m, func(g *Map) { b.stemGradient(s, m, g) }, m.slopes(act)...)
 	}
 	return m
 }
@@ -257,7 +257,7 @@ func (b *Builder) layer(x *Map, v view, node *G.Node, l Layer, act Activation, o
 		inputs = append(inputs, res.node)
 	}
 	y := &Map{Plane: out, node: b.apply(c, inputs...), holds: c.makes, reached: x.reached || c.masked || res != nil && res.of.reached}
-	b.record(y, func(g *Map) { b.layerGradient(c, x, y, g) })
+	b.record(y, func(g *Map) { b.layerGradient(c, x, y, g) }, y.slopes(act)...)
 	return y
 }
 
@@ -296,7 +296,7 @@ func (b *Builder) LayerNorm(key string, x *Map, weight, bias []float32, eps floa
 			inputs = append(inputs, x.gradient.node)
 		}
 		x.gradient = &Map{Plane: x.Plane, node: b.apply(newLayerNormGradient(op, x.Plane), inputs...)}
-	})
+	}, x)
 	return y
 }
 
@@ -306,7 +306,7 @@ func (b *Builder) Attention(id string, qkv *Map, tokens, queries, heads int) *Ma
 	y := &Map{Plane: op.plane, node: b.apply(op, qkv.node), reached: qkv.reached}
 	b.record(y, func(g *Map) {
 		b.addGradient(qkv, &Map{Plane: qkv.Plane, node: b.apply(newAttentionGradient(op), g.node, b.forward(qkv))})
-	})
+	}, qkv)
 	return y
 }
 

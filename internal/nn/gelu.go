@@ -24,7 +24,7 @@ func (b *Builder) gelu(x *Map) *Map {
 	y := &Map{Plane: x.Plane, node: b.apply(op, x.node), reached: x.reached}
 	b.record(y, func(g *Map) {
 		b.addGradient(x, &Map{Plane: x.Plane, node: b.apply(&geluGradient{newPlaneBase(op.id+"/gradient", x.Plane), op}, g.node, b.forward(x))})
-	})
+	}, x)
 	return y
 }
 

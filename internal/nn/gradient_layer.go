@@ -67,9 +67,26 @@ func (o *layerGradient) prepare(b *Builder, id string) {
 	o.sums = buffer(max(o.y.W*o.y.G, tokenRow))
 }
 
+// slopes is y where its values tell the slope of the activation that made it, else nothing.
+func (y *Map) slopes(act Activation) []*Map {
+	if act == ReLU {
+		return []*Map{y}
+	}
+	return nil
+}
+
+// layerGradientInputs are the gradient of y, and y where there is an activation.
+func (b *Builder) layerGradientInputs(act Activation, y, g *Map) []*G.Node {
+	in := []*G.Node{g.node}
+	for _, y := range y.slopes(act) {
+		in = append(in, b.forward(y))
+	}
+	return in
+}
+
 // layerGradientNodes adds the op; h is the gradient of what was added before the activation.
 func (b *Builder) layerGradientNodes(op *layerGradient, c *conv, y, g *Map) (node *G.Node, h *Map) {
-	inputs := []*G.Node{g.node, b.forward(y)}
+	inputs := b.layerGradientInputs(op.act, y, g)
 	if op.act != ReLU || c.res == nil || !c.res.of.reached {
 		return b.apply(op, inputs...), g
 	}
@@ -78,9 +95,13 @@ func (b *Builder) layerGradientNodes(op *layerGradient, c *conv, y, g *Map) (nod
 	return node, &Map{Plane: op.g, node: other}
 }
 
-// Do takes the gradient of y, and y.
+// Do takes the gradient of y, and y where there is an activation.
 func (o *layerGradient) Do(in ...G.Value) (G.Value, error) {
-	g, y := floats(in[0]), floats(in[1])
+	g := floats(in[0])
+	y := g // not read
+	if len(in) > 1 {
+		y = floats(in[1])
+	}
 	o.zero.clear()
 	if o.only {
 		for r, w := range o.raw.wanted {

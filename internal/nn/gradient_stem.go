@@ -13,7 +13,7 @@ func (b *Builder) stemGradient(s *stem, y, g *Map) {
 	}
 	op := &layerGradient{set: b.set, raw: s.linear, act: s.act, scale: filled(l.Out, 0), y: y.Plane, g: g.Plane, d: y.Plane, only: true, zero: newConstants(l.Out)}
 	op.prepare(b, l.Key+"/gradient")
-	b.apply(op, g.node, b.forward(y))
+	b.apply(op, b.layerGradientInputs(op.act, y, g)...)
 }
 
 // poolGradient is the backward pass of a stem with max pooling, for the wanted rows: the gradient of a pooled position
