@@ -282,3 +282,32 @@ func TestGELUGradientOfOddLengths(t *testing.T) {
 		}
 	}
 }
+
+func TestTransposeMatchesDefinition(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 7))
+	up := func(n int) int { return (n + TransposeSide - 1) / TransposeSide * TransposeSide }
+	for _, set := range Available() {
+		for _, rows := range []int{1, 7, 8, 9, 16, 50} {
+			for _, cols := range []int{1, 7, 8, 9, 33} {
+				c := &Columns{Rows: rows, Cols: cols, XStride: up(cols) + rng.IntN(9), YStride: up(rows) + rng.IntN(9)}
+				c.X, c.Y = normals(rng, up(rows)*c.XStride+1)[1:], make([]float32, up(cols)*c.YStride+20)[1:]
+				for i := range c.Y {
+					c.Y[i] = guard
+				}
+				c.X[0] = float32(math.NaN())
+				set.Transpose(c)
+				for i := range c.Y {
+					row, at := i/c.YStride, i%c.YStride
+					switch {
+					case row < cols && at < rows:
+						if want := c.X[at*c.XStride+row]; math.Float32bits(c.Y[i]) != math.Float32bits(want) {
+							t.Fatalf("%s: %dx%d: element %d, %d is %g, want %g", set.Name, rows, cols, row, at, c.Y[i], want)
+						}
+					case (row >= up(cols) || at >= up(rows)) && c.Y[i] != guard:
+						t.Fatalf("%s: %dx%d: element %d, %d beyond the whole squares became %g", set.Name, rows, cols, row, at, c.Y[i])
+					}
+				}
+			}
+		}
+	}
+}

@@ -23,6 +23,7 @@ type Set struct {
 	gelu      func(*Columns)
 	back      derivatives
 	gradient  func(*Gradient)
+	transpose func(*Columns)
 	winoIn    func(*Winograd)
 	winoOut   func(*Winograd)
 	bf16      *bf16 // nil: the set has no kernels over cells
@@ -58,6 +59,13 @@ func (s *Set) LayerNormGradient(c *Columns) { s.back.layerNorm(c) }
 // GELUGradient writes G·(Φ(x) + x·φ(x)) of the first c.Cols elements of X to Y, rounded up to whole vectors, φ the density of the
 // normal distribution. Error below 5e-7·|g|, however large x.
 func (s *Set) GELUGradient(c *Columns) { s.back.gelu(c) }
+
+// Transpose writes Y[j·YStride+i] = X[i·XStride+j] for i < Rows and j < Cols. Kernels round both up to whole squares of
+// TransposeSide, so that X must have such rows and Y such rows and columns; what lies there is undefined.
+func (s *Set) Transpose(c *Columns) { s.transpose(c) }
+
+// TransposeSide is the side of the squares that Transpose takes.
+const TransposeSide = 8
 
 // WinogradInput transforms one input channel's tiles; WinogradOutput one output channel's products. See abi.Winograd.
 func (s *Set) WinogradInput(w *Winograd)  { s.winoIn(w) }

@@ -264,6 +264,11 @@ func winogradInputAVX2(w *Winograd)
 //go:noescape
 func winogradOutputAVX2(w *Winograd)
 
+// transposeAVX2 writes the transpose of X to Y.
+//
+//go:noescape
+func transposeAVX2(c *Columns)
+
 // tile1x1BF16 computes a block of 1 rows by 1 vectors at every span.
 //
 //go:noescape

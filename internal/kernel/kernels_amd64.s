@@ -9795,6 +9795,88 @@ winogradOutput_AVX2_end:
 	VZEROUPPER
 	RET
 
+// func transposeAVX2(c *Columns)
+// Requires: AVX
+TEXT ·transposeAVX2(SB), NOSPLIT, $0-8
+	MOVQ c+0(FP), R15
+	MOVQ (R15), AX
+	MOVQ 24(R15), BX
+	MOVQ 112(R15), CX
+	MOVQ 120(R15), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (CX)(CX*2), R11
+	LEAQ (DX)(DX*2), R12
+	MOVQ 96(R15), SI
+	MOVQ 104(R15), R8
+
+transpose_rows:
+	CMPQ SI, $0x00
+	JLE  transpose_done
+	MOVQ AX, R9
+	MOVQ BX, R10
+	MOVQ R8, DI
+
+transpose_square:
+	CMPQ        DI, $0x00
+	JLE         transpose_next
+	LEAQ        (R9)(CX*4), R13
+	VMOVUPS     (R9), X0
+	VINSERTF128 $0x01, (R13), Y0, Y0
+	VMOVUPS     (R9)(CX*1), X1
+	VINSERTF128 $0x01, (R13)(CX*1), Y1, Y1
+	VMOVUPS     (R9)(CX*2), X2
+	VINSERTF128 $0x01, (R13)(CX*2), Y2, Y2
+	VMOVUPS     (R9)(R11*1), X3
+	VINSERTF128 $0x01, (R13)(R11*1), Y3, Y3
+	VUNPCKLPS   Y1, Y0, Y4
+	VUNPCKHPS   Y1, Y0, Y5
+	VUNPCKLPS   Y3, Y2, Y6
+	VUNPCKHPS   Y3, Y2, Y7
+	VUNPCKLPD   Y6, Y4, Y0
+	VUNPCKHPD   Y6, Y4, Y1
+	VUNPCKLPD   Y7, Y5, Y2
+	VUNPCKHPD   Y7, Y5, Y3
+	VMOVUPS     Y0, (R10)
+	VMOVUPS     Y1, (R10)(DX*1)
+	VMOVUPS     Y2, (R10)(DX*2)
+	VMOVUPS     Y3, (R10)(R12*1)
+	LEAQ        (R10)(DX*4), R10
+	VMOVUPS     16(R9), X8
+	VINSERTF128 $0x01, 16(R13), Y8, Y8
+	VMOVUPS     16(R9)(CX*1), X9
+	VINSERTF128 $0x01, 16(R13)(CX*1), Y9, Y9
+	VMOVUPS     16(R9)(CX*2), X10
+	VINSERTF128 $0x01, 16(R13)(CX*2), Y10, Y10
+	VMOVUPS     16(R9)(R11*1), X11
+	VINSERTF128 $0x01, 16(R13)(R11*1), Y11, Y11
+	VUNPCKLPS   Y9, Y8, Y12
+	VUNPCKHPS   Y9, Y8, Y13
+	VUNPCKLPS   Y11, Y10, Y14
+	VUNPCKHPS   Y11, Y10, Y15
+	VUNPCKLPD   Y14, Y12, Y8
+	VUNPCKHPD   Y14, Y12, Y9
+	VUNPCKLPD   Y15, Y13, Y10
+	VUNPCKHPD   Y15, Y13, Y11
+	VMOVUPS     Y8, (R10)
+	VMOVUPS     Y9, (R10)(DX*1)
+	VMOVUPS     Y10, (R10)(DX*2)
+	VMOVUPS     Y11, (R10)(R12*1)
+	LEAQ        (R10)(DX*4), R10
+	ADDQ        $0x20, R9
+	SUBQ        $0x08, DI
+	JMP         transpose_square
+
+transpose_next:
+	LEAQ (AX)(CX*8), AX
+	ADDQ $0x20, BX
+	SUBQ $0x08, SI
+	JMP  transpose_rows
+
+transpose_done:
+	VZEROUPPER
+	RET
+
 // func tile1x1BF16(t *CellTile)
 // Requires: AVX, AVX512BW, AVX512F, AVX512_BF16, BMI2
 TEXT ·tile1x1BF16(SB), NOSPLIT, $16-8

@@ -48,3 +48,17 @@ func geluSlope(x float32) float32 {
 	v := min(max(float64(x), -end), end)
 	return float32(0.5*math.Erfc(-v/math.Sqrt2) + v*math.Exp(-v*v/2)/(math.Sqrt2*math.SqrtPi))
 }
+
+// transposePortable walks down strips of rows, so that what it writes of Y stays in few cache lines.
+func transposePortable(c *Columns) {
+	const strip = 16
+	for first := 0; first < c.Rows; first += strip {
+		n := min(strip, c.Rows-first)
+		for j := range c.Cols {
+			to, from := c.Y[j*c.YStride+first:][:n], c.X[first*c.XStride+j:]
+			for i := range to {
+				to[i] = from[i*c.XStride]
+			}
+		}
+	}
+}

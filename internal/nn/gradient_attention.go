@@ -17,7 +17,7 @@ type attentionGradient struct {
 	of             *attention
 	dp, dq, dk, dv headProduct
 	ldT            int // from one query's scores to the next, in the transposes
-	args           kernel.Columns
+	args, turning  kernel.Columns
 }
 
 func newAttentionGradient(a *attention) *attentionGradient {
@@ -28,10 +28,17 @@ func newAttentionGradient(a *attention) *attentionGradient {
 	b.dq = product(factors{rows: width, depth: a.tokens, cols: a.queries, aRow: stride, aStep: 1, bStep: a.ldS, outRow: stride, scale: a.scale()})
 	b.dk = product(factors{rows: width, depth: a.queries, cols: a.tokens, aRow: stride, aStep: 1, bStep: b.ldT, outRow: stride, scale: a.scale()})
 	b.dv = product(factors{rows: width, depth: a.queries, cols: a.tokens, aRow: outStride, aStep: 1, bStep: b.ldT, outRow: stride, scale: 1})
-	grow(&a.shared.slopes, a.tokens*a.ldS)
-	grow(&a.shared.turned, a.queries*b.ldT)
+	grow(&a.shared.scores, squares(a.tokens)*a.ldS)
+	grow(&a.shared.slopes, squares(a.tokens)*a.ldS)
+	grow(&a.shared.turned, squares(a.queries)*b.ldT)
+	b.turning = kernel.Columns{Rows: a.tokens, Cols: a.queries, XStride: a.ldS, YStride: b.ldT}
 	b.args = kernel.Columns{Rows: a.tokens, Cols: a.queries, XStride: a.ldS, GStride: a.ldS, YStride: a.ldS}
 	return b
+}
+
+// squares is n rounded up to what Transpose takes.
+func squares(n int) int {
+	return (n + kernel.TransposeSide - 1) / kernel.TransposeSide * kernel.TransposeSide
 }
 
 // Do takes dO and the forward op's input.
@@ -58,8 +65,8 @@ func (b *attentionGradient) Do(in ...G.Value) (G.Value, error) {
 
 // turn transposes scores [key, query] to [query, key].
 func (b *attentionGradient) turn(x, y []float32) {
-	a := b.of
-	transpose(y, x, a.tokens, a.queries, a.ldS, b.ldT)
+	b.turning.X, b.turning.Y = x, y
+	b.of.set.Transpose(&b.turning)
 }
 
 // clearOthers writes the gradient of the queries that did not attend: zero.
@@ -78,19 +85,4 @@ func (b *attentionGradient) class() string { return "gradient of attention" }
 func (b *attentionGradient) work([]G.Value) (flops, bytes float64) {
 	out := b.of.plane.C * b.of.plane.W
 	return 10 * float64(b.of.tokens) * float64(out), 8 * floatBytes * float64(out)
-}
-
-// transpose writes y[j·ldY+i] = x[i·ldX+j] for i < rows, j < cols, in squares that stay in the cache.
-func transpose(y, x []float32, rows, cols, ldX, ldY int) {
-	const side = 16
-	for i0 := 0; i0 < rows; i0 += side {
-		n := min(side, rows-i0)
-		for j := range cols {
-			to := y[j*ldY+i0:][:n]
-			from := x[i0*ldX+j:]
-			for i := range to {
-				to[i] = from[i*ldX]
-			}
-		}
-	}
 }

@@ -82,6 +82,7 @@ func emitAMD64() {
 		emitWinogradInput(s, points)
 		emitWinogradOutput(s, points)
 	}
+	emitTranspose(avx2)
 	emitTiles(bf16, tables)
 	emitRoundCells(bf16, tables)
 	emitWidenCells(bf16)
@@ -99,6 +100,8 @@ const (
 	softmaxGradientDoc   = "writes the gradient of a softmax whose result is X, in Y."
 	layerNormGradientDoc = "writes the gradient of the layer norm of each column of X, in Y."
 	geluGradientDoc      = "writes the gradient of the exact GELU of row 0 of X to row 0 of Y."
+
+	transposeDoc = "writes the transpose of X to Y."
 
 	winogradInputDoc  = "transforms 6x6 tiles of one input channel."
 	winogradOutputDoc = "transforms the 36 products of one output channel to 4x4 tiles, then scales, shifts, adds the residual and clamps."
