@@ -60,7 +60,7 @@ func layerNormGradientReference(c *Columns, x, g []float64) (y, bound []float64)
 	}
 	for r, v := range x {
 		y = append(y, (float64(c.Gamma[r])*g[r]-shift-slope*(v-mean)/std)/std)
-		bound = append(bound, 4e-6*top/std)
+		bound = append(bound, 4e-6*top/std+0x1p-23*math.Abs(y[r]))
 	}
 	return y, bound
 }
@@ -222,6 +222,30 @@ func TestGradientKernelsPropagateNaN(t *testing.T) {
 					}
 				}
 			}
+		}
+	}
+}
+
+// What is to be added is added, and nothing else changes.
+func TestLayerNormGradientAdds(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 9))
+	for _, set := range Available() {
+		for _, cols := range []int{1, 16, 37} {
+			c := gradientBlock(rng, set, 23, cols, 2)
+			set.LayerNormGradient(c)
+			added := *c
+			added.Res, added.Y = normals(rng, len(c.Y)), append([]float32(nil), c.Y...)
+			set.LayerNormGradient(&added)
+			for r := range c.Rows {
+				for j := range cols {
+					i := r*c.YStride + j
+					want := float64(c.Y[i]) + float64(added.Res[i])
+					if math.Abs(float64(added.Y[i])-want) > 3e-7*(math.Abs(float64(c.Y[i]))+math.Abs(float64(added.Res[i]))) {
+						t.Fatalf("%s: row %d, column %d: %g, want %g", set.Name, r, j, added.Y[i], want)
+					}
+				}
+			}
+			checkGuards(t, set, &added)
 		}
 	}
 }

@@ -52,8 +52,8 @@ type derivatives struct{ softmax, layerNorm, gelu func(*Columns) }
 // Error below 2⁻²³·(rows + 2)·x·Σ|x·g|, the sum over the column, plus 2⁻²²·x·|g|.
 func (s *Set) SoftmaxGradient(c *Columns) { s.back.softmax(c) }
 
-// LayerNormGradient writes to Y the gradient of LayerNorm with respect to c.X; Beta is not looked at.
-// Error below 4e-6·(largest |Gamma·G| of the column)/σ, σ the column's spread, for columns whose spread is not small beside their mean.
+// LayerNormGradient writes to Y the gradient of LayerNorm with respect to c.X, plus Res; Beta is not looked at.
+// Error below 4e-6·(largest |Gamma·G| of the column)/σ + 2⁻²³·|y|, σ the column's spread, for columns whose spread is not small beside their mean.
 func (s *Set) LayerNormGradient(c *Columns) { s.back.layerNorm(c) }
 
 // GELUGradient writes G·(Φ(x) + x·φ(x)) of the first c.Cols elements of X to Y, rounded up to whole vectors, φ the density of the

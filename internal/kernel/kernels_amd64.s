@@ -5507,6 +5507,8 @@ layerNormGradient_AVX512_variance:
 	VBROADCASTSS 128(R15), Z2
 	VADDPS       Z2, Z1, Z1
 	VSQRTPS      Z1, Z1
+	VMOVUPS      one<>+0(SB), Z2
+	VDIVPS       Z1, Z2, Z1
 	VPXORD       Z4, Z4, Z4
 	VPXORD       Z5, Z5, Z5
 	MOVQ         48(R15), R11
@@ -5530,13 +5532,42 @@ layerNormGradient_AVX512_sums:
 	JNZ          layerNormGradient_AVX512_sums
 	VMULPS       Z3, Z4, Z4
 	VMULPS       Z3, Z5, Z5
-	VDIVPS       Z1, Z5, Z5
-	VDIVPS       Z1, Z5, Z5
+	VMULPS       Z1, Z5, Z5
+	VMULPS       Z1, Z5, Z5
 	MOVQ         48(R15), R11
+	CMPQ         176(R15), $0x00
+	JE           layerNormGradient_AVX512_plain
+	MOVQ         24(R15), DI
+	MOVQ         168(R15), R15
+	SUBQ         DI, R15
 	MOVQ         R13, R12
 	MOVQ         AX, R9
 	MOVQ         BX, R10
 	MOVQ         SI, DI
+
+layerNormGradient_AVX512_add:
+	VBROADCASTSS (R11), Z6
+	ADDQ         $0x04, R11
+	VMULPS       (R12), Z6, Z6
+	VMOVUPS      (R9), Z2
+	VSUBPS       Z0, Z2, Z2
+	VSUBPS       Z4, Z6, Z6
+	VFNMADD231PS Z2, Z5, Z6
+	VFMADD213PS  (R10)(R15*1), Z1, Z6
+	VMOVUPS      Z6, (R10)
+	ADDQ         R14, R12
+	ADDQ         CX, R9
+	ADDQ         DX, R10
+	DECQ         DI
+	JNZ          layerNormGradient_AVX512_add
+	MOVQ         c+0(FP), R15
+	JMP          layerNormGradient_AVX512_next
+
+layerNormGradient_AVX512_plain:
+	MOVQ R13, R12
+	MOVQ AX, R9
+	MOVQ BX, R10
+	MOVQ SI, DI
 
 layerNormGradient_AVX512_apply:
 	VBROADCASTSS (R11), Z6
@@ -5546,18 +5577,20 @@ layerNormGradient_AVX512_apply:
 	VSUBPS       Z0, Z2, Z2
 	VSUBPS       Z4, Z6, Z6
 	VFNMADD231PS Z2, Z5, Z6
-	VDIVPS       Z1, Z6, Z6
+	VMULPS       Z1, Z6, Z6
 	VMOVUPS      Z6, (R10)
 	ADDQ         R14, R12
 	ADDQ         CX, R9
 	ADDQ         DX, R10
 	DECQ         DI
 	JNZ          layerNormGradient_AVX512_apply
-	ADDQ         $0x40, R13
-	ADDQ         $0x40, AX
-	ADDQ         $0x40, BX
-	SUBQ         $0x10, R8
-	JMP          layerNormGradient_AVX512_columns
+
+layerNormGradient_AVX512_next:
+	ADDQ $0x40, R13
+	ADDQ $0x40, AX
+	ADDQ $0x40, BX
+	SUBQ $0x10, R8
+	JMP  layerNormGradient_AVX512_columns
 
 layerNormGradient_AVX512_done:
 	VZEROUPPER
@@ -8727,6 +8760,8 @@ layerNormGradient_AVX2_variance:
 	VBROADCASTSS 128(R15), Y2
 	VADDPS       Y2, Y1, Y1
 	VSQRTPS      Y1, Y1
+	VMOVUPS      one<>+0(SB), Y2
+	VDIVPS       Y1, Y2, Y1
 	VXORPS       Y4, Y4, Y4
 	VXORPS       Y5, Y5, Y5
 	MOVQ         48(R15), R11
@@ -8750,13 +8785,42 @@ layerNormGradient_AVX2_sums:
 	JNZ          layerNormGradient_AVX2_sums
 	VMULPS       Y3, Y4, Y4
 	VMULPS       Y3, Y5, Y5
-	VDIVPS       Y1, Y5, Y5
-	VDIVPS       Y1, Y5, Y5
+	VMULPS       Y1, Y5, Y5
+	VMULPS       Y1, Y5, Y5
 	MOVQ         48(R15), R11
+	CMPQ         176(R15), $0x00
+	JE           layerNormGradient_AVX2_plain
+	MOVQ         24(R15), DI
+	MOVQ         168(R15), R15
+	SUBQ         DI, R15
 	MOVQ         R13, R12
 	MOVQ         AX, R9
 	MOVQ         BX, R10
 	MOVQ         SI, DI
+
+layerNormGradient_AVX2_add:
+	VBROADCASTSS (R11), Y6
+	ADDQ         $0x04, R11
+	VMULPS       (R12), Y6, Y6
+	VMOVUPS      (R9), Y2
+	VSUBPS       Y0, Y2, Y2
+	VSUBPS       Y4, Y6, Y6
+	VFNMADD231PS Y2, Y5, Y6
+	VFMADD213PS  (R10)(R15*1), Y1, Y6
+	VMOVUPS      Y6, (R10)
+	ADDQ         R14, R12
+	ADDQ         CX, R9
+	ADDQ         DX, R10
+	DECQ         DI
+	JNZ          layerNormGradient_AVX2_add
+	MOVQ         c+0(FP), R15
+	JMP          layerNormGradient_AVX2_next
+
+layerNormGradient_AVX2_plain:
+	MOVQ R13, R12
+	MOVQ AX, R9
+	MOVQ BX, R10
+	MOVQ SI, DI
 
 layerNormGradient_AVX2_apply:
 	VBROADCASTSS (R11), Y6
@@ -8766,18 +8830,20 @@ layerNormGradient_AVX2_apply:
 	VSUBPS       Y0, Y2, Y2
 	VSUBPS       Y4, Y6, Y6
 	VFNMADD231PS Y2, Y5, Y6
-	VDIVPS       Y1, Y6, Y6
+	VMULPS       Y1, Y6, Y6
 	VMOVUPS      Y6, (R10)
 	ADDQ         R14, R12
 	ADDQ         CX, R9
 	ADDQ         DX, R10
 	DECQ         DI
 	JNZ          layerNormGradient_AVX2_apply
-	ADDQ         $0x20, R13
-	ADDQ         $0x20, AX
-	ADDQ         $0x20, BX
-	SUBQ         $0x08, R8
-	JMP          layerNormGradient_AVX2_columns
+
+layerNormGradient_AVX2_next:
+	ADDQ $0x20, R13
+	ADDQ $0x20, AX
+	ADDQ $0x20, BX
+	SUBQ $0x08, R8
+	JMP  layerNormGradient_AVX2_columns
 
 layerNormGradient_AVX2_done:
 	VZEROUPPER

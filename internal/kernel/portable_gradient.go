@@ -31,7 +31,11 @@ func layerNormGradientPortable(c *Columns) {
 		shift, slope = shift*c.InvRows, slope*c.InvRows/std/std
 		for r := range c.Rows {
 			g := c.Gamma[r] * c.G[r*c.GStride+j]
-			c.Y[r*c.YStride+j] = (g - shift - slope*(c.X[r*c.XStride+j]-mean)) / std
+			y := (g - shift - slope*(c.X[r*c.XStride+j]-mean)) / std
+			if len(c.Res) > 0 {
+				y += c.Res[r*c.YStride+j]
+			}
+			c.Y[r*c.YStride+j] = y
 		}
 	}
 }

@@ -22,13 +22,14 @@ type attention struct {
 	shared                 *workspace
 	args                   kernel.Columns
 	set                    *kernel.Set
+	kept                   []float32 // probabilities of every example and head, for the gradient; nil: they are computed again
 }
 
 func newAttention(set *kernel.Set, id string, in Plane, tokens, queries, heads int, work *workspace) *attention {
 	out := Plane{C: in.C / 3, H: 1, W: in.W / tokens * queries, G: 1}
 	a := &attention{base: newPlaneBase(id, out), in: in, plane: out, tokens: tokens, queries: queries, heads: heads, set: set, shared: work}
 	a.ldS = oddLines(queries)
-	grow(&work.scores, tokens*a.ldS)
+	grow(&work.scores, a.scores())
 	width, stride := a.width(), in.Stride()
 	a.qk = newHeadProduct(set, factors{rows: tokens, depth: width, cols: queries, aRow: 1, aStep: stride, bStep: stride, outRow: a.ldS, scale: a.scale()})
 	a.pv = newHeadProduct(set, factors{rows: width, depth: tokens, cols: queries, aRow: stride, aStep: 1, bStep: a.ldS, outRow: out.Stride(), scale: 1})
@@ -58,20 +59,30 @@ func (a *attention) Do(in ...G.Value) (G.Value, error) {
 	for n := range a.in.W / a.tokens {
 		for h := range a.heads {
 			at := a.head(n, h)
-			a.pv.run(x[at.v:], a.probabilities(x, at), a.buf[at.out:])
+			a.pv.run(x[at.v:], a.probabilities(x, at, a.place(n, h)), a.buf[at.out:])
 		}
 	}
 	return a.out, nil
 }
 
-// probabilities computes how much each query of a head attends to each key, [key, query]; valid until the next call.
-func (a *attention) probabilities(x []float32, at head) []float32 {
-	p := a.shared.scores
+// probabilities computes in p how much each query of a head attends to each key, [key, query].
+func (a *attention) probabilities(x []float32, at head, p []float32) []float32 {
 	a.qk.run(x[at.k:], x[at.q:], p)
 	a.args.X, a.args.Y = p, p
 	a.set.Softmax(&a.args)
 	return p
 }
+
+// place is where the probabilities of a head are held: until the next head's, or the next run's if they are kept.
+func (a *attention) place(n, h int) []float32 {
+	if a.kept == nil {
+		return a.shared.scores
+	}
+	return a.kept[(n*a.heads+h)*a.scores():]
+}
+
+// scores is the number of elements of a head's scores, with room for transposing.
+func (a *attention) scores() int { return squares(a.tokens) * a.ldS }
 
 // factors are the sizes of a product out[r·outRow+j] = scale·Σ_k a[r·aRow+k·aStep]·b[k·bStep+j], r < rows, k < depth, j < cols.
 type factors struct {

@@ -304,6 +304,9 @@ func (b *Builder) LayerNorm(key string, x *Map, weight, bias []float32, eps floa
 func (b *Builder) Attention(id string, qkv *Map, tokens, queries, heads int) *Map {
 	op := newAttention(b.set, id, qkv.Plane, tokens, queries, heads, &b.work)
 	y := &Map{Plane: op.plane, node: b.apply(op, qkv.node), reached: qkv.reached}
+	if b.tape != nil && y.reached {
+		b.bytes += op.keepProbabilities()
+	}
 	b.record(y, func(g *Map) {
 		b.addGradient(qkv, &Map{Plane: qkv.Plane, node: b.apply(newAttentionGradient(op), g.node, b.forward(qkv))})
 	}, qkv)

@@ -6,8 +6,8 @@ import (
 	"coar/internal/kernel"
 )
 
-// attentionGradient is the gradient of attention with respect to Q, K and V. The probabilities P are computed again, head
-// by head, so that memory does not grow with the number of layers. With S the scores and O the output, all [key, query]:
+// attentionGradient is the gradient of attention with respect to Q, K and V. Where keeping the probabilities P would take more
+// memory than Q, K and V do, they are computed again, head by head. With S the scores and O the output, all [key, query]:
 //
 //	dP = Vᵀ dO,  dS = P∘(dP − Σ_keys P∘dP),  dQ = K dS/√d,  dK = Q dSᵀ/√d,  dV = dO Pᵀ
 //
@@ -28,12 +28,19 @@ func newAttentionGradient(a *attention) *attentionGradient {
 	b.dq = product(factors{rows: width, depth: a.tokens, cols: a.queries, aRow: stride, aStep: 1, bStep: a.ldS, outRow: stride, scale: a.scale()})
 	b.dk = product(factors{rows: width, depth: a.queries, cols: a.tokens, aRow: stride, aStep: 1, bStep: b.ldT, outRow: stride, scale: a.scale()})
 	b.dv = product(factors{rows: width, depth: a.queries, cols: a.tokens, aRow: outStride, aStep: 1, bStep: b.ldT, outRow: stride, scale: 1})
-	grow(&a.shared.scores, squares(a.tokens)*a.ldS)
-	grow(&a.shared.slopes, squares(a.tokens)*a.ldS)
+	grow(&a.shared.slopes, a.scores())
 	grow(&a.shared.turned, squares(a.queries)*b.ldT)
 	b.turning = kernel.Columns{Rows: a.tokens, Cols: a.queries, XStride: a.ldS, YStride: b.ldT}
 	b.args = kernel.Columns{Rows: a.tokens, Cols: a.queries, XStride: a.ldS, GStride: a.ldS, YStride: a.ldS}
 	return b
+}
+
+// keepProbabilities makes the forward pass keep what the gradient needs, if it is not too much; it returns the bytes.
+func (a *attention) keepProbabilities() int64 {
+	if all := a.in.W / a.tokens * a.heads * a.scores(); all <= a.in.Len() {
+		a.kept = buffer(all)
+	}
+	return int64(4 * len(a.kept))
 }
 
 // squares is n rounded up to what Transpose takes.
@@ -48,7 +55,10 @@ func (b *attentionGradient) Do(in ...G.Value) (G.Value, error) {
 	for n := range a.in.W / a.tokens {
 		for h := range a.heads {
 			at := a.head(n, h)
-			p := a.probabilities(x, at)
+			p := a.place(n, h)
+			if a.kept == nil {
+				a.probabilities(x, at, p)
+			}
 			b.turn(p, turned)
 			b.dv.run(g[at.out:], turned, b.buf[at.v:])
 			b.dp.run(x[at.v:], g[at.out:], slopes)

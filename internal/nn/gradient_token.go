@@ -23,12 +23,10 @@ func newLayerNormGradient(l *layerNorm, in Plane) *layerNormGradient {
 // Do takes the gradient, the tokens, the weight [D] and, if there is one, the gradient to add.
 func (b *layerNormGradient) Do(in ...G.Value) (G.Value, error) {
 	b.args.G, b.args.X, b.args.Gamma, b.args.Y = floats(in[0]), floats(in[1]), floats(in[2]), b.buf
-	b.set.LayerNormGradient(&b.args)
 	if len(in) > 3 {
-		for i, v := range floats(in[3]) {
-			b.buf[i] += v
-		}
+		b.args.Res = floats(in[3])
 	}
+	b.set.LayerNormGradient(&b.args)
 	return b.out, nil
 }
 

@@ -124,8 +124,16 @@ func TestAttentionGradientMatchesDifferences(t *testing.T) {
 			_, grad := g.plane()
 			var work workspace
 			op := newAttention(set, "attention", in, c.tokens, c.queries, c.heads, &work)
-			dx := do(t, newAttentionGradient(op), grad, qkv)
-			checkGradient(t, fmt.Sprintf("%+v", c), rng, func(x tokens) tokens { return x.attend(c.heads) }, x, g, dx, 3)
+			again := do(t, newAttentionGradient(op), grad, qkv)
+			checkGradient(t, fmt.Sprintf("%+v", c), rng, func(x tokens) tokens { return x.attend(c.heads) }, x, g, again, 3)
+			op.kept = buffer(c.size * c.heads * op.scores())
+			do(t, op, qkv)
+			kept := do(t, newAttentionGradient(op), grad, qkv)
+			for i, v := range again {
+				if i%in.Stride() < in.W && kept[i] != v {
+					t.Fatalf("%+v: element %d is %g with probabilities kept, %g without", c, i, kept[i], v)
+				}
+			}
 		}
 	})
 }

@@ -58,6 +58,7 @@ type Columns struct {
 	InvRows          float32 // 1/Rows
 	G                []float32
 	GStride          int
+	Res              []float32 // layer norm's gradient only: added to the result, with Y's strides; empty: nothing is
 }
 
 // Winograd describes one channel's part in the transforms of F(4x4, 3x3): a convolution of 3x3 at stride 1 computes each

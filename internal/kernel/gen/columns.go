@@ -13,7 +13,7 @@ import (
 
 // Field offsets of abi.Columns.
 var columns struct {
-	x, y, gamma, beta, rows, cols, xStride, yStride, eps, invRows, g, gStride int
+	x, y, gamma, beta, rows, cols, xStride, yStride, eps, invRows, g, gStride, res, resLen int
 }
 
 func init() {
@@ -24,6 +24,7 @@ func init() {
 	columns.xStride, columns.yStride = int(unsafe.Offsetof(c.XStride)), int(unsafe.Offsetof(c.YStride))
 	columns.eps, columns.invRows = int(unsafe.Offsetof(c.Eps)), int(unsafe.Offsetof(c.InvRows))
 	columns.g, columns.gStride = int(unsafe.Offsetof(c.G)), int(unsafe.Offsetof(c.GStride))
+	columns.res, columns.resLen = int(unsafe.Offsetof(c.Res)), int(unsafe.Offsetof(c.Res))+int(unsafe.Sizeof(uintptr(0)))
 }
 
 // sweep is the register set of a kernel that walks down the columns of a matrix, one vector of columns at a time.

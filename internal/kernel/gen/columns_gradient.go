@@ -2,6 +2,7 @@ package main
 
 import (
 	. "github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
 
@@ -56,14 +57,16 @@ func emitSoftmaxGradient(s isa) {
 	w.finish()
 }
 
-// emitLayerNormGradient writes (Γ∘G − mean(Γ∘G) − z·mean(Γ∘G∘z)) / std down each column, z = (X − mean) / std.
-func emitLayerNormGradient(s isa) {
+// emitLayerNormGradient writes (Γ∘G − mean(Γ∘G) − z·mean(Γ∘G∘z)) / std + Res down each column, z = (X − mean) / std.
+func emitLayerNormGradient(s isa, t tables) {
 	text(s, "layerNormGradient", "func(c *Columns)", layerNormGradientDoc)
 	w := beginGradient(s, "layerNormGradient")
 	n := norm{w: w.sweep, mean: s.regs[0], std: s.regs[1]}
 	n.statistics()
-	mean, std, v, count := n.mean, n.std, s.regs[2], s.regs[3]
+	mean, inv, v, count := n.mean, n.std, s.regs[2], s.regs[3]
 	shift, slope, u := s.regs[4], s.regs[5], s.regs[6]
+	VMOVUPS(t.one, v)
+	VDIVPS(inv, v, inv)
 	// row puts Γ·G of the row at px into u and X − mean into v.
 	row := func() {
 		VBROADCASTSS(mem(w.gamma, 0), u)
@@ -82,16 +85,35 @@ func emitLayerNormGradient(s isa) {
 	})
 	VMULPS(count, shift, shift)
 	VMULPS(count, slope, slope)
-	VDIVPS(std, slope, slope)
-	VDIVPS(std, slope, slope) // mean(Γ∘G∘z) / std
-	MOVQ(mem(w.c, columns.gamma), w.gamma)
-	w.down("apply", func() {
+	VMULPS(inv, slope, slope)
+	VMULPS(inv, slope, slope) // mean(Γ∘G∘z) / std
+	result := func() {
 		row()
 		VSUBPS(shift, u, u)
 		VFNMADD231PS(v, slope, u)
-		VDIVPS(std, u, u)
+	}
+	plain, next := "layerNormGradient_"+s.name+"_plain", "layerNormGradient_"+s.name+"_next"
+	MOVQ(mem(w.c, columns.gamma), w.gamma)
+	res := w.c // from Y to Res: Columns is loaded anew afterwards
+	CMPQ(mem(w.c, columns.resLen), imm(0))
+	JE(operand.LabelRef(plain))
+	MOVQ(mem(w.c, columns.y), w.n)
+	MOVQ(mem(w.c, columns.res), res)
+	SUBQ(w.n, res)
+	w.down("add", func() {
+		result()
+		VFMADD213PS(memIndex(w.py, res, 1, 0), inv, u)
 		VMOVUPS(u, mem(w.py, 0))
 	})
+	MOVQ(operand.NewParamAddr("c", 0), w.c)
+	JMP(operand.LabelRef(next))
+	Label(plain)
+	w.down("apply", func() {
+		result()
+		VMULPS(inv, u, u)
+		VMOVUPS(u, mem(w.py, 0))
+	})
+	Label(next)
 	w.finish()
 }
 

@@ -77,7 +77,7 @@ func emitAMD64() {
 		emitLayerNorm(s)
 		emitGELU(s, tables)
 		emitSoftmaxGradient(s)
-		emitLayerNormGradient(s)
+		emitLayerNormGradient(s, tables)
 		emitGELUGradient(s, tables)
 		emitWinogradInput(s, points)
 		emitWinogradOutput(s, points)
