@@ -85,6 +85,7 @@ func TestKeepGradientsAgreeWithPyTorch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	count, flipped := 0, 0
 	for _, file := range files {
 		name := filepath.Base(file[:len(file)-len(".json")])
 		t.Run(name, func(t *testing.T) {
@@ -108,15 +109,24 @@ func TestKeepGradientsAgreeWithPyTorch(t *testing.T) {
 			for r := range want.Margins {
 				margins, grads := gradients(t, prog, keepRow(r, len(want.Margins), p, net.Fraction), want.Labels)
 				for i, g := range grads {
-					checkGradient(t, r, i, margins[i], g, want)
+					count++
+					if !checkGradient(t, r, i, margins[i], g, want) {
+						flipped++
+					}
 				}
 			}
 		})
 	}
+	if 20*flipped > count {
+		t.Errorf("%d of %d gradients are off by more than rounding", flipped, count)
+	}
 }
 
-func checkGradient(t *testing.T, r, i int, got float32, g []float32, want goldenGradients) {
+// checkGradient says whether a gradient is PyTorch's up to rounding. It may differ by more, but not by much, where rounding
+// takes the argument of a ReLU to the other side of zero.
+func checkGradient(t *testing.T, r, i int, got float32, g []float32, want goldenGradients) bool {
 	t.Helper()
+	const rounding, flip = 1e-4, 2e-2
 	if d := math.Abs(float64(got) - want.Margins[r][i]); d > 1e-3 {
 		t.Errorf("row %d, example %d: margin %g, PyTorch has %g", r, i, got, want.Margins[r][i])
 	}
@@ -129,9 +139,10 @@ func checkGradient(t *testing.T, r, i int, got float32, g []float32, want golden
 	for _, v := range g {
 		all += float64(v) * float64(v)
 	}
-	relative, ratio := math.Sqrt(off/norm), math.Sqrt(all)/want.Norms[r][i]
-	t.Logf("row %d, example %d: relative difference %.2g, norm %.6g times PyTorch's", r, i, relative, ratio)
-	if relative > 1e-3 || math.Abs(ratio-1) > 1e-3 {
-		t.Errorf("row %d, example %d: relative difference %g, norm %g times PyTorch's", r, i, relative, ratio)
+	difference := max(math.Sqrt(off/norm), math.Abs(math.Sqrt(all)/want.Norms[r][i]-1))
+	t.Logf("row %d, example %d: relative difference %.2g", r, i, difference)
+	if !(difference < flip) {
+		t.Errorf("row %d, example %d: relative difference %g", r, i, difference)
 	}
+	return difference < rounding
 }
