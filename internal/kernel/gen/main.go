@@ -78,6 +78,7 @@ func emitAMD64() {
 		emitGELU(s, tables)
 		emitWinogradInput(s, points)
 		emitWinogradOutput(s, points)
+		emitGradient(s, tables)
 	}
 	emitTiles(bf16, tables)
 	emitRoundCells(bf16, tables)
@@ -92,6 +93,8 @@ const (
 	softmaxDoc   = "replaces each column of X by its softmax, in Y."
 	layerNormDoc = "normalises each column of X to zero mean and unit variance, then applies Gamma and Beta, in Y."
 	geluDoc      = "writes the exact GELU of row 0 of X to row 0 of Y."
+
+	gradientDoc = "takes the gradient of one channel of a layer's output through the activation and the scale, and sums its products with Raw."
 
 	winogradInputDoc  = "transforms 6x6 tiles of one input channel."
 	winogradOutputDoc = "transforms the 36 products of one output channel to 4x4 tiles, then scales, shifts, adds the residual and clamps."
