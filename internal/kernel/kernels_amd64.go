@@ -164,6 +164,11 @@ func winogradInputAVX512(w *Winograd)
 //go:noescape
 func winogradOutputAVX512(w *Winograd)
 
+// gradientAVX512 takes the gradient of one channel of a layer's output through the activation and the scale, and sums its products with Raw.
+//
+//go:noescape
+func gradientAVX512(a *Gradient)
+
 // tile1x1AVX2 computes a block of 1 rows by 1 vectors at every span.
 //
 //go:noescape
@@ -263,6 +268,11 @@ func winogradInputAVX2(w *Winograd)
 //
 //go:noescape
 func winogradOutputAVX2(w *Winograd)
+
+// gradientAVX2 takes the gradient of one channel of a layer's output through the activation and the scale, and sums its products with Raw.
+//
+//go:noescape
+func gradientAVX2(a *Gradient)
 
 // transposeAVX2 writes the transpose of X to Y.
 //

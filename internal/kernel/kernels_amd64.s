@@ -6608,6 +6608,289 @@ winogradOutput_AVX512_end:
 	VZEROUPPER
 	RET
 
+// func gradientAVX512(a *Gradient)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·gradientAVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), R15
+	MOVQ         (R15), AX
+	MOVQ         24(R15), BX
+	MOVQ         48(R15), CX
+	MOVQ         72(R15), DX
+	MOVQ         96(R15), SI
+	MOVQ         120(R15), DI
+	MOVQ         144(R15), R11
+	MOVQ         152(R15), R8
+	VBROADCASTSS 208(R15), Z0
+	VPXORD       Z1, Z1, Z1
+	MOVQ         R8, R12
+	ANDQ         $-16, R12
+	SUBQ         R12, R8
+	SHLQ         $0x02, R12
+	MOVQ         $0x00000001, R9
+	SHLXQ        R8, R9, R9
+	DECQ         R9
+	KMOVW        R9, K1
+	TESTQ        R11, R11
+	JZ           gradient_AVX512_end
+	CMPQ         200(R15), $0x00
+	JNE          gradient_AVX512_001_try
+	CMPQ         80(R15), $0x00
+	JNE          gradient_AVX512_001_try
+	CMPQ         56(R15), $0x00
+	JNE          gradient_AVX512_001_try
+
+gradient_AVX512_000_row:
+	XORQ R10, R10
+
+gradient_AVX512_000_vector:
+	CMPQ    R10, R12
+	JGE     gradient_AVX512_000_tail
+	VMOVUPS (AX)(R10*1), Z3
+	VMULPS  Z0, Z3, Z4
+	VMOVUPS Z4, (SI)(R10*1)
+	ADDQ    $0x40, R10
+	JMP     gradient_AVX512_000_vector
+
+gradient_AVX512_000_tail:
+	TESTQ   R8, R8
+	JZ      gradient_AVX512_000_next
+	VMOVUPS (AX)(R10*1), Z3
+	VMULPS  Z0, Z3, Z4
+	VMOVUPS Z4, K1, (SI)(R10*1)
+
+gradient_AVX512_000_next:
+	MOVQ 160(R15), R13
+	LEAQ (AX)(R13*4), AX
+	MOVQ 192(R15), R13
+	LEAQ (SI)(R13*4), SI
+	DECQ R11
+	JNZ  gradient_AVX512_000_row
+	JMP  gradient_AVX512_end
+
+gradient_AVX512_001_try:
+	CMPQ 200(R15), $0x00
+	JNE  gradient_AVX512_100_try
+	CMPQ 80(R15), $0x00
+	JNE  gradient_AVX512_100_try
+	CMPQ 56(R15), $0x00
+	JE   gradient_AVX512_100_try
+
+gradient_AVX512_001_row:
+	XORQ R10, R10
+
+gradient_AVX512_001_vector:
+	CMPQ        R10, R12
+	JGE         gradient_AVX512_001_tail
+	VMOVUPS     (AX)(R10*1), Z3
+	VMULPS      Z0, Z3, Z4
+	VMOVUPS     Z4, (SI)(R10*1)
+	VMOVUPS     (DI)(R10*1), Z4
+	VFMADD231PS (CX)(R10*1), Z3, Z4
+	VMOVUPS     Z4, (DI)(R10*1)
+	ADDQ        $0x40, R10
+	JMP         gradient_AVX512_001_vector
+
+gradient_AVX512_001_tail:
+	TESTQ       R8, R8
+	JZ          gradient_AVX512_001_next
+	VMOVUPS     (AX)(R10*1), Z3
+	VMULPS      Z0, Z3, Z4
+	VMOVUPS     Z4, K1, (SI)(R10*1)
+	VMOVUPS     (DI)(R10*1), Z4
+	VFMADD231PS (CX)(R10*1), Z3, Z4
+	VMOVUPS     Z4, (DI)(R10*1)
+
+gradient_AVX512_001_next:
+	MOVQ 160(R15), R13
+	LEAQ (AX)(R13*4), AX
+	MOVQ 176(R15), R13
+	LEAQ (CX)(R13*4), CX
+	MOVQ 192(R15), R13
+	LEAQ (SI)(R13*4), SI
+	DECQ R11
+	JNZ  gradient_AVX512_001_row
+	JMP  gradient_AVX512_end
+
+gradient_AVX512_100_try:
+	CMPQ 200(R15), $0x00
+	JE   gradient_AVX512_101_try
+	CMPQ 80(R15), $0x00
+	JNE  gradient_AVX512_101_try
+	CMPQ 56(R15), $0x00
+	JNE  gradient_AVX512_101_try
+
+gradient_AVX512_100_row:
+	XORQ R10, R10
+
+gradient_AVX512_100_vector:
+	CMPQ      R10, R12
+	JGE       gradient_AVX512_100_tail
+	VCMPPS    $0x11, (BX)(R10*1), Z1, K2
+	VMOVUPS.Z (AX)(R10*1), K2, Z3
+	VMULPS    Z0, Z3, Z4
+	VMOVUPS   Z4, (SI)(R10*1)
+	ADDQ      $0x40, R10
+	JMP       gradient_AVX512_100_vector
+
+gradient_AVX512_100_tail:
+	TESTQ     R8, R8
+	JZ        gradient_AVX512_100_next
+	VCMPPS    $0x11, (BX)(R10*1), Z1, K2
+	VMOVUPS.Z (AX)(R10*1), K2, Z3
+	VMULPS    Z0, Z3, Z4
+	VMOVUPS   Z4, K1, (SI)(R10*1)
+
+gradient_AVX512_100_next:
+	MOVQ 160(R15), R13
+	LEAQ (AX)(R13*4), AX
+	MOVQ 168(R15), R13
+	LEAQ (BX)(R13*4), BX
+	MOVQ 192(R15), R13
+	LEAQ (SI)(R13*4), SI
+	DECQ R11
+	JNZ  gradient_AVX512_100_row
+	JMP  gradient_AVX512_end
+
+gradient_AVX512_101_try:
+	CMPQ 200(R15), $0x00
+	JE   gradient_AVX512_110_try
+	CMPQ 80(R15), $0x00
+	JNE  gradient_AVX512_110_try
+	CMPQ 56(R15), $0x00
+	JE   gradient_AVX512_110_try
+
+gradient_AVX512_101_row:
+	XORQ R10, R10
+
+gradient_AVX512_101_vector:
+	CMPQ        R10, R12
+	JGE         gradient_AVX512_101_tail
+	VCMPPS      $0x11, (BX)(R10*1), Z1, K2
+	VMOVUPS.Z   (AX)(R10*1), K2, Z3
+	VMULPS      Z0, Z3, Z4
+	VMOVUPS     Z4, (SI)(R10*1)
+	VMOVUPS     (DI)(R10*1), Z4
+	VFMADD231PS (CX)(R10*1), Z3, Z4
+	VMOVUPS     Z4, (DI)(R10*1)
+	ADDQ        $0x40, R10
+	JMP         gradient_AVX512_101_vector
+
+gradient_AVX512_101_tail:
+	TESTQ       R8, R8
+	JZ          gradient_AVX512_101_next
+	VCMPPS      $0x11, (BX)(R10*1), Z1, K2
+	VMOVUPS.Z   (AX)(R10*1), K2, Z3
+	VMULPS      Z0, Z3, Z4
+	VMOVUPS     Z4, K1, (SI)(R10*1)
+	VMOVUPS     (DI)(R10*1), Z4
+	VFMADD231PS (CX)(R10*1), Z3, Z4
+	VMOVUPS     Z4, (DI)(R10*1)
+
+gradient_AVX512_101_next:
+	MOVQ 160(R15), R13
+	LEAQ (AX)(R13*4), AX
+	MOVQ 168(R15), R13
+	LEAQ (BX)(R13*4), BX
+	MOVQ 176(R15), R13
+	LEAQ (CX)(R13*4), CX
+	MOVQ 192(R15), R13
+	LEAQ (SI)(R13*4), SI
+	DECQ R11
+	JNZ  gradient_AVX512_101_row
+	JMP  gradient_AVX512_end
+
+gradient_AVX512_110_try:
+	CMPQ 200(R15), $0x00
+	JE   gradient_AVX512_111_try
+	CMPQ 80(R15), $0x00
+	JE   gradient_AVX512_111_try
+	CMPQ 56(R15), $0x00
+	JNE  gradient_AVX512_111_try
+
+gradient_AVX512_110_row:
+	XORQ R10, R10
+
+gradient_AVX512_110_vector:
+	CMPQ      R10, R12
+	JGE       gradient_AVX512_110_tail
+	VCMPPS    $0x11, (BX)(R10*1), Z1, K2
+	VMOVUPS.Z (AX)(R10*1), K2, Z3
+	VMOVUPS   Z3, (DX)(R10*1)
+	VMULPS    Z0, Z3, Z4
+	VMOVUPS   Z4, (SI)(R10*1)
+	ADDQ      $0x40, R10
+	JMP       gradient_AVX512_110_vector
+
+gradient_AVX512_110_tail:
+	TESTQ     R8, R8
+	JZ        gradient_AVX512_110_next
+	VCMPPS    $0x11, (BX)(R10*1), Z1, K2
+	VMOVUPS.Z (AX)(R10*1), K2, Z3
+	VMOVUPS   Z3, K1, (DX)(R10*1)
+	VMULPS    Z0, Z3, Z4
+	VMOVUPS   Z4, K1, (SI)(R10*1)
+
+gradient_AVX512_110_next:
+	MOVQ 160(R15), R13
+	LEAQ (AX)(R13*4), AX
+	MOVQ 168(R15), R13
+	LEAQ (BX)(R13*4), BX
+	MOVQ 184(R15), R13
+	LEAQ (DX)(R13*4), DX
+	MOVQ 192(R15), R13
+	LEAQ (SI)(R13*4), SI
+	DECQ R11
+	JNZ  gradient_AVX512_110_row
+	JMP  gradient_AVX512_end
+
+gradient_AVX512_111_try:
+gradient_AVX512_111_row:
+	XORQ R10, R10
+
+gradient_AVX512_111_vector:
+	CMPQ        R10, R12
+	JGE         gradient_AVX512_111_tail
+	VCMPPS      $0x11, (BX)(R10*1), Z1, K2
+	VMOVUPS.Z   (AX)(R10*1), K2, Z3
+	VMOVUPS     Z3, (DX)(R10*1)
+	VMULPS      Z0, Z3, Z4
+	VMOVUPS     Z4, (SI)(R10*1)
+	VMOVUPS     (DI)(R10*1), Z4
+	VFMADD231PS (CX)(R10*1), Z3, Z4
+	VMOVUPS     Z4, (DI)(R10*1)
+	ADDQ        $0x40, R10
+	JMP         gradient_AVX512_111_vector
+
+gradient_AVX512_111_tail:
+	TESTQ       R8, R8
+	JZ          gradient_AVX512_111_next
+	VCMPPS      $0x11, (BX)(R10*1), Z1, K2
+	VMOVUPS.Z   (AX)(R10*1), K2, Z3
+	VMOVUPS     Z3, K1, (DX)(R10*1)
+	VMULPS      Z0, Z3, Z4
+	VMOVUPS     Z4, K1, (SI)(R10*1)
+	VMOVUPS     (DI)(R10*1), Z4
+	VFMADD231PS (CX)(R10*1), Z3, Z4
+	VMOVUPS     Z4, (DI)(R10*1)
+
+gradient_AVX512_111_next:
+	MOVQ 160(R15), R13
+	LEAQ (AX)(R13*4), AX
+	MOVQ 168(R15), R13
+	LEAQ (BX)(R13*4), BX
+	MOVQ 176(R15), R13
+	LEAQ (CX)(R13*4), CX
+	MOVQ 184(R15), R13
+	LEAQ (DX)(R13*4), DX
+	MOVQ 192(R15), R13
+	LEAQ (SI)(R13*4), SI
+	DECQ R11
+	JNZ  gradient_AVX512_111_row
+
+gradient_AVX512_end:
+	VZEROUPPER
+	RET
+
 // func tile1x1AVX2(t *Tile)
 // Requires: AVX, FMA3
 TEXT ·tile1x1AVX2(SB), NOSPLIT, $16-8
@@ -9858,6 +10141,289 @@ winogradOutput_AVX2_next:
 	JNZ  winogradOutput_AVX2_tile
 
 winogradOutput_AVX2_end:
+	VZEROUPPER
+	RET
+
+// func gradientAVX2(a *Gradient)
+// Requires: AVX, FMA3
+TEXT ·gradientAVX2(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), R15
+	MOVQ         (R15), AX
+	MOVQ         24(R15), BX
+	MOVQ         48(R15), CX
+	MOVQ         72(R15), DX
+	MOVQ         96(R15), SI
+	MOVQ         120(R15), DI
+	MOVQ         144(R15), R11
+	MOVQ         152(R15), R8
+	VBROADCASTSS 208(R15), Y0
+	VXORPS       Y1, Y1, Y1
+	MOVQ         R8, R12
+	ANDQ         $-8, R12
+	SUBQ         R12, R8
+	SHLQ         $0x02, R12
+	LEAQ         laneMask<>+0(SB), R9
+	MOVQ         R8, R10
+	NEGQ         R10
+	VMOVUPS      32(R9)(R10*4), Y2
+	TESTQ        R11, R11
+	JZ           gradient_AVX2_end
+	CMPQ         200(R15), $0x00
+	JNE          gradient_AVX2_001_try
+	CMPQ         80(R15), $0x00
+	JNE          gradient_AVX2_001_try
+	CMPQ         56(R15), $0x00
+	JNE          gradient_AVX2_001_try
+
+gradient_AVX2_000_row:
+	XORQ R10, R10
+
+gradient_AVX2_000_vector:
+	CMPQ    R10, R12
+	JGE     gradient_AVX2_000_tail
+	VMOVUPS (AX)(R10*1), Y3
+	VMULPS  Y0, Y3, Y4
+	VMOVUPS Y4, (SI)(R10*1)
+	ADDQ    $0x20, R10
+	JMP     gradient_AVX2_000_vector
+
+gradient_AVX2_000_tail:
+	TESTQ      R8, R8
+	JZ         gradient_AVX2_000_next
+	VMOVUPS    (AX)(R10*1), Y3
+	VMULPS     Y0, Y3, Y4
+	VMASKMOVPS Y4, Y2, (SI)(R10*1)
+
+gradient_AVX2_000_next:
+	MOVQ 160(R15), R13
+	LEAQ (AX)(R13*4), AX
+	MOVQ 192(R15), R13
+	LEAQ (SI)(R13*4), SI
+	DECQ R11
+	JNZ  gradient_AVX2_000_row
+	JMP  gradient_AVX2_end
+
+gradient_AVX2_001_try:
+	CMPQ 200(R15), $0x00
+	JNE  gradient_AVX2_100_try
+	CMPQ 80(R15), $0x00
+	JNE  gradient_AVX2_100_try
+	CMPQ 56(R15), $0x00
+	JE   gradient_AVX2_100_try
+
+gradient_AVX2_001_row:
+	XORQ R10, R10
+
+gradient_AVX2_001_vector:
+	CMPQ        R10, R12
+	JGE         gradient_AVX2_001_tail
+	VMOVUPS     (AX)(R10*1), Y3
+	VMULPS      Y0, Y3, Y4
+	VMOVUPS     Y4, (SI)(R10*1)
+	VMOVUPS     (DI)(R10*1), Y4
+	VFMADD231PS (CX)(R10*1), Y3, Y4
+	VMOVUPS     Y4, (DI)(R10*1)
+	ADDQ        $0x20, R10
+	JMP         gradient_AVX2_001_vector
+
+gradient_AVX2_001_tail:
+	TESTQ       R8, R8
+	JZ          gradient_AVX2_001_next
+	VMOVUPS     (AX)(R10*1), Y3
+	VMULPS      Y0, Y3, Y4
+	VMASKMOVPS  Y4, Y2, (SI)(R10*1)
+	VMOVUPS     (DI)(R10*1), Y4
+	VFMADD231PS (CX)(R10*1), Y3, Y4
+	VMOVUPS     Y4, (DI)(R10*1)
+
+gradient_AVX2_001_next:
+	MOVQ 160(R15), R13
+	LEAQ (AX)(R13*4), AX
+	MOVQ 176(R15), R13
+	LEAQ (CX)(R13*4), CX
+	MOVQ 192(R15), R13
+	LEAQ (SI)(R13*4), SI
+	DECQ R11
+	JNZ  gradient_AVX2_001_row
+	JMP  gradient_AVX2_end
+
+gradient_AVX2_100_try:
+	CMPQ 200(R15), $0x00
+	JE   gradient_AVX2_101_try
+	CMPQ 80(R15), $0x00
+	JNE  gradient_AVX2_101_try
+	CMPQ 56(R15), $0x00
+	JNE  gradient_AVX2_101_try
+
+gradient_AVX2_100_row:
+	XORQ R10, R10
+
+gradient_AVX2_100_vector:
+	CMPQ    R10, R12
+	JGE     gradient_AVX2_100_tail
+	VCMPPS  $0x11, (BX)(R10*1), Y1, Y3
+	VANDPS  (AX)(R10*1), Y3, Y3
+	VMULPS  Y0, Y3, Y4
+	VMOVUPS Y4, (SI)(R10*1)
+	ADDQ    $0x20, R10
+	JMP     gradient_AVX2_100_vector
+
+gradient_AVX2_100_tail:
+	TESTQ      R8, R8
+	JZ         gradient_AVX2_100_next
+	VCMPPS     $0x11, (BX)(R10*1), Y1, Y3
+	VANDPS     (AX)(R10*1), Y3, Y3
+	VMULPS     Y0, Y3, Y4
+	VMASKMOVPS Y4, Y2, (SI)(R10*1)
+
+gradient_AVX2_100_next:
+	MOVQ 160(R15), R13
+	LEAQ (AX)(R13*4), AX
+	MOVQ 168(R15), R13
+	LEAQ (BX)(R13*4), BX
+	MOVQ 192(R15), R13
+	LEAQ (SI)(R13*4), SI
+	DECQ R11
+	JNZ  gradient_AVX2_100_row
+	JMP  gradient_AVX2_end
+
+gradient_AVX2_101_try:
+	CMPQ 200(R15), $0x00
+	JE   gradient_AVX2_110_try
+	CMPQ 80(R15), $0x00
+	JNE  gradient_AVX2_110_try
+	CMPQ 56(R15), $0x00
+	JE   gradient_AVX2_110_try
+
+gradient_AVX2_101_row:
+	XORQ R10, R10
+
+gradient_AVX2_101_vector:
+	CMPQ        R10, R12
+	JGE         gradient_AVX2_101_tail
+	VCMPPS      $0x11, (BX)(R10*1), Y1, Y3
+	VANDPS      (AX)(R10*1), Y3, Y3
+	VMULPS      Y0, Y3, Y4
+	VMOVUPS     Y4, (SI)(R10*1)
+	VMOVUPS     (DI)(R10*1), Y4
+	VFMADD231PS (CX)(R10*1), Y3, Y4
+	VMOVUPS     Y4, (DI)(R10*1)
+	ADDQ        $0x20, R10
+	JMP         gradient_AVX2_101_vector
+
+gradient_AVX2_101_tail:
+	TESTQ       R8, R8
+	JZ          gradient_AVX2_101_next
+	VCMPPS      $0x11, (BX)(R10*1), Y1, Y3
+	VANDPS      (AX)(R10*1), Y3, Y3
+	VMULPS      Y0, Y3, Y4
+	VMASKMOVPS  Y4, Y2, (SI)(R10*1)
+	VMOVUPS     (DI)(R10*1), Y4
+	VFMADD231PS (CX)(R10*1), Y3, Y4
+	VMOVUPS     Y4, (DI)(R10*1)
+
+gradient_AVX2_101_next:
+	MOVQ 160(R15), R13
+	LEAQ (AX)(R13*4), AX
+	MOVQ 168(R15), R13
+	LEAQ (BX)(R13*4), BX
+	MOVQ 176(R15), R13
+	LEAQ (CX)(R13*4), CX
+	MOVQ 192(R15), R13
+	LEAQ (SI)(R13*4), SI
+	DECQ R11
+	JNZ  gradient_AVX2_101_row
+	JMP  gradient_AVX2_end
+
+gradient_AVX2_110_try:
+	CMPQ 200(R15), $0x00
+	JE   gradient_AVX2_111_try
+	CMPQ 80(R15), $0x00
+	JE   gradient_AVX2_111_try
+	CMPQ 56(R15), $0x00
+	JNE  gradient_AVX2_111_try
+
+gradient_AVX2_110_row:
+	XORQ R10, R10
+
+gradient_AVX2_110_vector:
+	CMPQ    R10, R12
+	JGE     gradient_AVX2_110_tail
+	VCMPPS  $0x11, (BX)(R10*1), Y1, Y3
+	VANDPS  (AX)(R10*1), Y3, Y3
+	VMOVUPS Y3, (DX)(R10*1)
+	VMULPS  Y0, Y3, Y4
+	VMOVUPS Y4, (SI)(R10*1)
+	ADDQ    $0x20, R10
+	JMP     gradient_AVX2_110_vector
+
+gradient_AVX2_110_tail:
+	TESTQ      R8, R8
+	JZ         gradient_AVX2_110_next
+	VCMPPS     $0x11, (BX)(R10*1), Y1, Y3
+	VANDPS     (AX)(R10*1), Y3, Y3
+	VMASKMOVPS Y3, Y2, (DX)(R10*1)
+	VMULPS     Y0, Y3, Y4
+	VMASKMOVPS Y4, Y2, (SI)(R10*1)
+
+gradient_AVX2_110_next:
+	MOVQ 160(R15), R13
+	LEAQ (AX)(R13*4), AX
+	MOVQ 168(R15), R13
+	LEAQ (BX)(R13*4), BX
+	MOVQ 184(R15), R13
+	LEAQ (DX)(R13*4), DX
+	MOVQ 192(R15), R13
+	LEAQ (SI)(R13*4), SI
+	DECQ R11
+	JNZ  gradient_AVX2_110_row
+	JMP  gradient_AVX2_end
+
+gradient_AVX2_111_try:
+gradient_AVX2_111_row:
+	XORQ R10, R10
+
+gradient_AVX2_111_vector:
+	CMPQ        R10, R12
+	JGE         gradient_AVX2_111_tail
+	VCMPPS      $0x11, (BX)(R10*1), Y1, Y3
+	VANDPS      (AX)(R10*1), Y3, Y3
+	VMOVUPS     Y3, (DX)(R10*1)
+	VMULPS      Y0, Y3, Y4
+	VMOVUPS     Y4, (SI)(R10*1)
+	VMOVUPS     (DI)(R10*1), Y4
+	VFMADD231PS (CX)(R10*1), Y3, Y4
+	VMOVUPS     Y4, (DI)(R10*1)
+	ADDQ        $0x20, R10
+	JMP         gradient_AVX2_111_vector
+
+gradient_AVX2_111_tail:
+	TESTQ       R8, R8
+	JZ          gradient_AVX2_111_next
+	VCMPPS      $0x11, (BX)(R10*1), Y1, Y3
+	VANDPS      (AX)(R10*1), Y3, Y3
+	VMASKMOVPS  Y3, Y2, (DX)(R10*1)
+	VMULPS      Y0, Y3, Y4
+	VMASKMOVPS  Y4, Y2, (SI)(R10*1)
+	VMOVUPS     (DI)(R10*1), Y4
+	VFMADD231PS (CX)(R10*1), Y3, Y4
+	VMOVUPS     Y4, (DI)(R10*1)
+
+gradient_AVX2_111_next:
+	MOVQ 160(R15), R13
+	LEAQ (AX)(R13*4), AX
+	MOVQ 168(R15), R13
+	LEAQ (BX)(R13*4), BX
+	MOVQ 176(R15), R13
+	LEAQ (CX)(R13*4), CX
+	MOVQ 184(R15), R13
+	LEAQ (DX)(R13*4), DX
+	MOVQ 192(R15), R13
+	LEAQ (SI)(R13*4), SI
+	DECQ R11
+	JNZ  gradient_AVX2_111_row
+
+gradient_AVX2_end:
 	VZEROUPPER
 	RET
 

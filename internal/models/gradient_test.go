@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"coar/internal/kernel"
@@ -85,6 +86,7 @@ func TestKeepGradientsAgreeWithPyTorch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	count, flipped := 0, 0
 	for _, file := range files {
 		name := filepath.Base(file[:len(file)-len(".json")])
 		t.Run(name, func(t *testing.T) {
@@ -108,15 +110,24 @@ func TestKeepGradientsAgreeWithPyTorch(t *testing.T) {
 			for r := range want.Margins {
 				margins, grads := gradients(t, prog, keepRow(r, len(want.Margins), p, net.Fraction), want.Labels)
 				for i, g := range grads {
-					checkGradient(t, r, i, margins[i], g, want)
+					count++
+					if !checkGradient(t, r, i, margins[i], g, want) {
+						flipped++
+					}
 				}
 			}
 		})
 	}
+	if 20*flipped > count {
+		t.Errorf("%d of %d gradients are off by more than rounding", flipped, count)
+	}
 }
 
-func checkGradient(t *testing.T, r, i int, got float32, g []float32, want goldenGradients) {
+// checkGradient says whether a gradient is PyTorch's up to rounding. It may differ by more, but not by much, where rounding
+// takes the argument of a ReLU to the other side of zero.
+func checkGradient(t *testing.T, r, i int, got float32, g []float32, want goldenGradients) bool {
 	t.Helper()
+	const rounding, flip = 1e-4, 2e-2
 	if d := math.Abs(float64(got) - want.Margins[r][i]); d > 1e-3 {
 		t.Errorf("row %d, example %d: margin %g, PyTorch has %g", r, i, got, want.Margins[r][i])
 	}
@@ -129,9 +140,56 @@ func checkGradient(t *testing.T, r, i int, got float32, g []float32, want golden
 	for _, v := range g {
 		all += float64(v) * float64(v)
 	}
-	relative, ratio := math.Sqrt(off/norm), math.Sqrt(all)/want.Norms[r][i]
-	t.Logf("row %d, example %d: relative difference %.2g, norm %.6g times PyTorch's", r, i, relative, ratio)
-	if relative > 1e-3 || math.Abs(ratio-1) > 1e-3 {
-		t.Errorf("row %d, example %d: relative difference %g, norm %g times PyTorch's", r, i, relative, ratio)
+	difference := max(math.Sqrt(off/norm), math.Abs(math.Sqrt(all)/want.Norms[r][i]-1))
+	t.Logf("row %d, example %d: relative difference %.2g", r, i, difference)
+	if !(difference < flip) {
+		t.Errorf("row %d, example %d: relative difference %g", r, i, difference)
+	}
+	return difference < rounding
+}
+
+// Beside which examples another is computed changes no bit of its gradient.
+func TestKeepGradientsDoNotDependOnTheBatch(t *testing.T) {
+	set, err := kernel.Detect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"resnet20_28", "resnet18_64"} {
+		net := readGolden(t, name)
+		m := openGolden(t, net)
+		const n = 5
+		size, p := 3*net.Side*net.Side, m.Components()
+		images, keep := draw("images", n*size), keepRow(0, 1, p, net.Fraction)
+		wanted := make([]bool, p)
+		for c := range wanted {
+			wanted[c] = keep[c] != 1
+		}
+		var first [][]float32
+		for _, batch := range []int{8, 1, 2, 5} {
+			prog, err := m.NewProgram(Build{Set: set, Batch: batch, Height: net.Side, Width: net.Side, Gradients: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var grads [][]float32
+			for at := 0; at < n; at += batch {
+				count := min(batch, n-at)
+				copy(prog.Images(), images[at*size:(at+count)*size])
+				prog.Load()
+				prog.SetWanted(wanted)
+				_, g := gradients(t, prog, keep, make([]int, count))
+				grads = append(grads, g...)
+			}
+			if first == nil {
+				first = grads
+			}
+			for i := range grads {
+				if !slices.Equal(grads[i], first[i]) {
+					t.Errorf("%s: in batches of %d, example %d has another gradient", name, batch, i)
+				}
+			}
+			if err := prog.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }

@@ -1,19 +1,20 @@
 #!/usr/bin/env python3
-"""Writes testdata/gradients/NAME.json: derivatives of margins by keep values as PyTorch computes them, for the Go tests.
+"""Writes testdata/gradients/NAME.json: derivatives of margins by keep values as PyTorch computes them in float64, for the Go tests.
 
   python3 testdata/oracle/golden_gradients.py [NAME ...]
 
 Networks, weights and images are those of golden_margins.py. Rows are softened (even) or hard (odd). Of the p derivatives
 of a row and example, every STEP-th is stored from the row's number on, and the L2 norm of all.
 """
-import json, os, subprocess, sys, tempfile
+import json, os, sys
 import numpy as np
 import torch
+from torch.nn.utils.stateless import functional_call
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 from golden_margins import CASES as MARGINS, draw, weight
-from torch_oracle import build, components
+from torch_oracle import build, components, margins as output
 
 CASES = {  # name: (examples, rows, step)
     "resnet20": (3, 4, 7),
@@ -35,6 +36,16 @@ def keep_rows(m, p, fraction):
     return np.where((np.arange(m) % 2 == 0)[:, None], soft, hard)
 
 
+def derivatives(model, table, row, x, label):
+    """One example's margin and its derivatives by every keep value, in float64: each keep value scales its weight row."""
+    row = row.clone().requires_grad_(True)
+    params, scaled = dict(model.named_parameters()), {}
+    for (key, rows), k in zip(table.items(), row.split(list(table.values()))):
+        scaled[key] = params[key].detach() * k.view(-1, *[1] * (params[key].dim() - 1))
+    value = output(functional_call(model, scaled, (x,)), torch.tensor([label])).sum()
+    return value.item(), torch.autograd.grad(value, row)[0].numpy()
+
+
 def main():
     for name in sys.argv[1:] or list(CASES):
         arch, side, _, _, fraction = MARGINS[name]
@@ -42,17 +53,13 @@ def main():
         model = build(arch)
         state = {k: torch.from_numpy(weight(k, list(v.shape))) for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
         model.load_state_dict(state, strict=False)
-        p, classes = sum(components(model).values()), list(state.values())[-1].shape[0]
-        with tempfile.TemporaryDirectory() as d:
-            at = lambda f: os.path.join(d, f)
-            torch.save(model.state_dict(), at("w.pth"))
-            np.save(at("x.npy"), 2 * draw("images", n * 3 * side * side).reshape(n, 3, side, side))
-            labels = [(7 * i + 3) % classes for i in range(n)]
-            np.save(at("y.npy"), np.array(labels))
-            np.save(at("masks.npy"), keep_rows(m, p, fraction))
-            subprocess.run([sys.executable, os.path.join(HERE, "torch_oracle.py"), "--arch", arch, "--weights", at("w.pth"), "--images", at("x.npy"), "--labels", at("y.npy"),
-                            "--masks", at("masks.npy"), "--out", at("m.npy"), "--gradients", at("g.npy")], check=True, capture_output=True)
-            margins, gradients = np.load(at("m.npy")).astype(float), np.load(at("g.npy")).astype(float)
+        model.double().eval()
+        table = components(model)
+        p, classes = sum(table.values()), list(state.values())[-1].shape[0]
+        x, labels = torch.from_numpy(2 * draw("images", n * 3 * side * side).reshape(n, 3, side, side)).double(), [(7 * i + 3) % classes for i in range(n)]
+        keep = torch.from_numpy(keep_rows(m, p, fraction)).double()
+        out = [[derivatives(model, table, keep[r], x[i:i + 1], labels[i]) for i in range(n)] for r in range(m)]
+        margins, gradients = np.array([[o[0] for o in row] for row in out]), np.array([[o[1] for o in row] for row in out])
         os.makedirs(os.path.join(HERE, "..", "gradients"), exist_ok=True)
         with open(os.path.join(HERE, "..", "gradients", name + ".json"), "w") as f:
             json.dump({"labels": labels, "step": step, "margins": margins.tolist(), "norms": np.linalg.norm(gradients, axis=2).tolist(),

@@ -81,6 +81,7 @@ func emitAMD64() {
 		emitGELUGradient(s, tables)
 		emitWinogradInput(s, points)
 		emitWinogradOutput(s, points)
+		emitGradient(s, tables)
 	}
 	emitTranspose(avx2)
 	emitTiles(bf16, tables)
@@ -102,6 +103,7 @@ const (
 	geluGradientDoc      = "writes the gradient of the exact GELU of row 0 of X to row 0 of Y."
 
 	transposeDoc = "writes the transpose of X to Y."
+	gradientDoc  = "takes the gradient of one channel of a layer's output through the activation and the scale, and sums its products with Raw."
 
 	winogradInputDoc  = "transforms 6x6 tiles of one input channel."
 	winogradOutputDoc = "transforms the 36 products of one output channel to 4x4 tiles, then scales, shifts, adds the residual and clamps."
