@@ -335,3 +335,44 @@ func TestTransposeMatchesDefinition(t *testing.T) {
 		}
 	}
 }
+
+// Rows follow each other without a gap, as an example's tokens do, and what lies beyond the last is not a number.
+func TestDotsMatchDefinition(t *testing.T) {
+	rng := rand.New(rand.NewPCG(10, 10))
+	for _, set := range Available() {
+		for _, cols := range []int{1, 7, 8, 9, 15, 16, 17, 32, 50, 197} {
+			const rows, step = 3, 5
+			nan := float32(math.NaN())
+			c := &Columns{Rows: rows, Cols: cols, XStride: cols, GStride: cols, YStride: step,
+				X: append(normals(rng, rows*cols), nan), G: append(normals(rng, rows*cols), nan), Y: make([]float32, rows*step)}
+			for i := range c.Y {
+				c.Y[i] = guard
+			}
+			if cols > 8 {
+				c.G[cols+8] = float32(math.Inf(1)) // spoils row 1 alone
+			}
+			set.Dots(c)
+			for i, y := range c.Y {
+				if i%step != 0 {
+					if y != guard {
+						t.Fatalf("%s: %d columns: element %d became %g", set.Name, cols, i, y)
+					}
+					continue
+				}
+				var want, size float64
+				for j := range cols {
+					v := float64(c.X[i/step*cols+j]) * float64(c.G[i/step*cols+j])
+					want += v
+					size += math.Abs(v)
+				}
+				if i/step == 1 && cols > 8 {
+					if !math.IsInf(float64(y), 0) && !math.IsNaN(float64(y)) {
+						t.Fatalf("%s: %d columns: infinity gives %g", set.Name, cols, y)
+					}
+				} else if !(math.Abs(float64(y)-want) <= 0x1p-23*float64(cols+4)*size) {
+					t.Fatalf("%s: %d columns: row %d is %g, want %g", set.Name, cols, i/step, y, want)
+				}
+			}
+		}
+	}
+}

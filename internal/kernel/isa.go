@@ -24,6 +24,7 @@ type Set struct {
 	back      derivatives
 	gradient  func(*Gradient)
 	transpose func(*Columns)
+	dots      func(*Columns)
 	winoIn    func(*Winograd)
 	winoOut   func(*Winograd)
 	bf16      *bf16 // nil: the set has no kernels over cells
@@ -59,6 +60,10 @@ func (s *Set) LayerNormGradient(c *Columns) { s.back.layerNorm(c) }
 // GELUGradient writes G·(Φ(x) + x·φ(x)) of the first c.Cols elements of X to Y, rounded up to whole vectors, φ the density of the
 // normal distribution. Error below 5e-7·|g|, however large x.
 func (s *Set) GELUGradient(c *Columns) { s.back.gelu(c) }
+
+// Dots writes Y[r·YStride] = Σ_j X[r·XStride+j]·G[r·GStride+j] over j < Cols, Cols >= 1; nothing beyond the rows is read.
+// Error below 2⁻²³·(Cols + 4)·Σ|x·g|. The order of additions depends on Cols and the vectors' length alone.
+func (s *Set) Dots(c *Columns) { s.dots(c) }
 
 // Transpose writes Y[j·YStride+i] = X[i·XStride+j] for i < Rows and j < Cols. Kernels round both up to whole squares of
 // TransposeSide, so that X must have such rows and Y such rows and columns; what lies there is undefined.

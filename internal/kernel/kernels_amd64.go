@@ -154,6 +154,11 @@ func layerNormGradientAVX512(c *Columns)
 //go:noescape
 func geluGradientAVX512(c *Columns)
 
+// dotsAVX512 writes the sum of products of each row of X with its row of G to a row of Y.
+//
+//go:noescape
+func dotsAVX512(c *Columns)
+
 // winogradInputAVX512 transforms 6x6 tiles of one input channel.
 //
 //go:noescape
@@ -258,6 +263,11 @@ func layerNormGradientAVX2(c *Columns)
 //
 //go:noescape
 func geluGradientAVX2(c *Columns)
+
+// dotsAVX2 writes the sum of products of each row of X with its row of G to a row of Y.
+//
+//go:noescape
+func dotsAVX2(c *Columns)
 
 // winogradInputAVX2 transforms 6x6 tiles of one input channel.
 //

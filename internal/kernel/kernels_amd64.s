@@ -5675,6 +5675,67 @@ geluGradient_AVX512_done:
 	VZEROUPPER
 	RET
 
+// func dotsAVX512(c *Columns)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·dotsAVX512(SB), NOSPLIT, $0-8
+	MOVQ  c+0(FP), R15
+	MOVQ  (R15), AX
+	MOVQ  24(R15), BX
+	MOVQ  136(R15), CX
+	MOVQ  112(R15), DX
+	MOVQ  120(R15), SI
+	MOVQ  160(R15), DI
+	MOVQ  96(R15), R8
+	MOVQ  104(R15), R9
+	SHLQ  $0x02, DX
+	SHLQ  $0x02, SI
+	SHLQ  $0x02, DI
+	MOVQ  R9, R12
+	DECQ  R9
+	ANDQ  $-16, R9
+	SUBQ  R9, R12
+	MOVQ  $0x00000001, R10
+	SHLXQ R12, R10, R10
+	DECQ  R10
+	KMOVW R10, K1
+
+dots_AVX512_row:
+	CMPQ   R8, $0x00
+	JLE    dots_AVX512_done
+	VPXORD Z0, Z0, Z0
+	XORQ   R11, R11
+
+dots_AVX512_vector:
+	CMPQ        R11, R9
+	JGE         dots_AVX512_tail
+	VMOVUPS     (AX)(R11*4), Z1
+	VFMADD231PS (CX)(R11*4), Z1, Z0
+	ADDQ        $0x10, R11
+	JMP         dots_AVX512_vector
+
+dots_AVX512_tail:
+	VMOVUPS.Z     (AX)(R11*4), K1, Z1
+	VMOVUPS.Z     (CX)(R11*4), K1, Z3
+	VFMADD231PS   Z3, Z1, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPS        Y1, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPS        X1, X0, X0
+	VMOVHLPS      X0, X0, X1
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (BX)
+	ADDQ          DX, AX
+	ADDQ          DI, CX
+	ADDQ          SI, BX
+	DECQ          R8
+	JMP           dots_AVX512_row
+
+dots_AVX512_done:
+	VZEROUPPER
+	RET
+
 // func winogradInputAVX512(w *Winograd)
 // Requires: AVX, AVX512F
 TEXT ·winogradInputAVX512(SB), NOSPLIT, $0-8
@@ -9208,6 +9269,64 @@ geluGradient_AVX2_columns:
 	JMP          geluGradient_AVX2_columns
 
 geluGradient_AVX2_done:
+	VZEROUPPER
+	RET
+
+// func dotsAVX2(c *Columns)
+// Requires: AVX, FMA3
+TEXT ·dotsAVX2(SB), NOSPLIT, $0-8
+	MOVQ    c+0(FP), R15
+	MOVQ    (R15), AX
+	MOVQ    24(R15), BX
+	MOVQ    136(R15), CX
+	MOVQ    112(R15), DX
+	MOVQ    120(R15), SI
+	MOVQ    160(R15), DI
+	MOVQ    96(R15), R8
+	MOVQ    104(R15), R9
+	SHLQ    $0x02, DX
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    R9, R12
+	DECQ    R9
+	ANDQ    $-8, R9
+	SUBQ    R9, R12
+	LEAQ    laneMask<>+0(SB), R10
+	NEGQ    R12
+	VMOVUPS 32(R10)(R12*4), Y2
+
+dots_AVX2_row:
+	CMPQ   R8, $0x00
+	JLE    dots_AVX2_done
+	VXORPS Y0, Y0, Y0
+	XORQ   R11, R11
+
+dots_AVX2_vector:
+	CMPQ        R11, R9
+	JGE         dots_AVX2_tail
+	VMOVUPS     (AX)(R11*4), Y1
+	VFMADD231PS (CX)(R11*4), Y1, Y0
+	ADDQ        $0x08, R11
+	JMP         dots_AVX2_vector
+
+dots_AVX2_tail:
+	VMASKMOVPS   (AX)(R11*4), Y2, Y1
+	VMASKMOVPS   (CX)(R11*4), Y2, Y3
+	VFMADD231PS  Y3, Y1, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VMOVHLPS     X0, X0, X1
+	VADDPS       X1, X0, X0
+	VMOVSHDUP    X0, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (BX)
+	ADDQ         DX, AX
+	ADDQ         DI, CX
+	ADDQ         SI, BX
+	DECQ         R8
+	JMP          dots_AVX2_row
+
+dots_AVX2_done:
 	VZEROUPPER
 	RET
 

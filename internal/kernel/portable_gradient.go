@@ -66,3 +66,14 @@ func transposePortable(c *Columns) {
 		}
 	}
 }
+
+func dotsPortable(c *Columns) {
+	for r := range c.Rows {
+		g := c.G[r*c.GStride:][:c.Cols]
+		var sum float32
+		for j, x := range c.X[r*c.XStride:][:c.Cols] {
+			sum += x * g[j]
+		}
+		c.Y[r*c.YStride] = sum
+	}
+}

@@ -30,6 +30,13 @@ type layerGradient struct {
 
 // layerGradient builds the backward pass of the layer c from x to y, whose gradient is g.
 func (b *Builder) layerGradient(c *conv, x, y, g *Map) {
+	if b.fitsLinear(c) {
+		if c.res != nil {
+			b.skipGradient(c.res, g)
+		}
+		b.linearGradient(c, c.raw, x, g)
+		return
+	}
 	l := c.layer
 	op := &layerGradient{set: b.set, raw: c.raw, act: c.act, scale: l.Scale, keep: b.keeps[l.Key], y: y.Plane, g: g.Plane, zero: newConstants(l.Out)}
 	if op.scale == nil {

@@ -7,6 +7,10 @@ import (
 // stemGradient builds the backward pass of a stem: its keep gradients, for nothing ablatable lies before it.
 func (b *Builder) stemGradient(s *stem, y, g *Map) {
 	l := s.layer
+	if !s.pool && b.fitsLinear(&s.conv) {
+		b.linearGradient(&s.conv, s.linear, &Map{}, g)
+		return
+	}
 	if s.pool {
 		b.apply(newPoolGradient(s, b.keeps[l.Key], g.Plane), g.node, b.forward(y))
 		return

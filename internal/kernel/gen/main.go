@@ -79,6 +79,7 @@ func emitAMD64() {
 		emitSoftmaxGradient(s)
 		emitLayerNormGradient(s, tables)
 		emitGELUGradient(s, tables)
+		emitDots(s, tables)
 		emitWinogradInput(s, points)
 		emitWinogradOutput(s, points)
 		emitGradient(s, tables)
@@ -102,6 +103,7 @@ const (
 	layerNormGradientDoc = "writes the gradient of the layer norm of each column of X, in Y."
 	geluGradientDoc      = "writes the gradient of the exact GELU of row 0 of X to row 0 of Y."
 
+	dotsDoc      = "writes the sum of products of each row of X with its row of G to a row of Y."
 	transposeDoc = "writes the transpose of X to Y."
 	gradientDoc  = "takes the gradient of one channel of a layer's output through the activation and the scale, and sums its products with Raw."
 
