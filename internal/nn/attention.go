@@ -28,7 +28,7 @@ type attention struct {
 func newAttention(set *kernel.Set, id string, in Plane, tokens, queries, heads int, work *workspace) *attention {
 	out := Plane{C: in.C / 3, H: 1, W: in.W / tokens * queries, G: 1}
 	a := &attention{base: newPlaneBase(id, out), in: in, plane: out, tokens: tokens, queries: queries, heads: heads, set: set, shared: work}
-	a.ldS = oddLines(queries)
+	a.ldS = (queries + 15) / 16 * 16
 	grow(&work.scores, a.scores())
 	width, stride := a.width(), in.Stride()
 	a.qk = newHeadProduct(set, factors{rows: tokens, depth: width, cols: queries, aRow: 1, aStep: stride, bStep: stride, outRow: a.ldS, scale: a.scale()})

@@ -21,7 +21,7 @@ type attentionGradient struct {
 }
 
 func newAttentionGradient(a *attention) *attentionGradient {
-	b := &attentionGradient{base: newPlaneBase(a.id+"/gradient", a.in), of: a, ldT: oddLines(a.tokens)}
+	b := &attentionGradient{base: newPlaneBase(a.id+"/gradient", a.in), of: a, ldT: (a.tokens + 15) / 16 * 16}
 	width, stride, outStride := a.width(), a.in.Stride(), a.plane.Stride()
 	product := func(f factors) headProduct { return newHeadProduct(a.set, f) }
 	b.dp = product(factors{rows: a.tokens, depth: width, cols: a.queries, aRow: 1, aStep: stride, bStep: outStride, outRow: a.ldS, scale: 1})
