@@ -91,11 +91,11 @@ type workspace struct {
 	v, m, rows, scratch    []float32
 	in, out, res           [2][]float32 // channels of cells as float32
 	scores, slopes, turned []float32    // of one head's attention
-	scaled                 []float32    // weight rows times what they contribute to a gradient
+	scaled, rows8          []float32    // weight rows times what they contribute to a gradient, and some of them before transposing
 }
 
 func (w *workspace) bytes() int64 {
-	n := len(w.v) + len(w.m) + len(w.rows) + len(w.scratch) + len(w.scores) + len(w.slopes) + len(w.turned) + len(w.scaled)
+	n := len(w.v) + len(w.m) + len(w.rows) + len(w.scratch) + len(w.scores) + len(w.slopes) + len(w.turned) + len(w.scaled) + len(w.rows8)
 	for h := range 2 {
 		n += len(w.in[h]) + len(w.out[h]) + len(w.res[h])
 	}
