@@ -43,7 +43,8 @@ type Map struct {
 	holds   *constants // which channels hold one value; nil where that is never known
 	reached bool       // a keep value reaches it
 
-	gradient *Map // of what is differentiated with respect to the map: what its readers have added so far
+	gradient *Map    // of what is differentiated with respect to the map: what its readers have added so far
+	halved   *halved // a further part of it
 }
 
 // NewBuilder starts a graph for size examples of shape [c, h, w] per run; masked names the weights whose rows are components.

@@ -41,6 +41,8 @@ func (b *Builder) record(out *Map, back func(g *Map)) {
 func (b *Builder) addGradient(x *Map, g *Map) {
 	switch {
 	case !x.reached:
+	case x.halved != nil:
+		b.fail("a map that is read subsampled needs a layer of stride 2 to add its gradients")
 	case x.gradient == nil:
 		x.gradient = g
 	default:
@@ -94,7 +96,11 @@ func (b *Builder) compileBackward(p *Program, last *Map) error {
 	seed := b.value("logits/gradient", tensor.New(tensor.WithShape(b.size, last.C), tensor.WithBacking(back.seed)))
 	last.gradient = &Map{Plane: last.Plane, node: b.apply(newSeed(last.Plane), seed)}
 	for i := len(b.tape.entries) - 1; i >= 0; i-- {
-		if e := b.tape.entries[i]; e.out.gradient != nil {
+		e := b.tape.entries[i]
+		if e.out.halved != nil {
+			b.fail("a map that is read subsampled has no layer of stride 2 to add its gradients")
+		}
+		if e.out.gradient != nil {
 			e.back(e.out.gradient)
 		}
 	}

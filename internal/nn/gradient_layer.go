@@ -1,8 +1,6 @@
 package nn
 
 import (
-	"fmt"
-
 	G "gorgonia.org/gorgonia"
 
 	"coar/internal/kernel"
@@ -177,7 +175,11 @@ func (b *Builder) skipGradient(res *residual, h *Map) {
 		return
 	}
 	if res.halved {
-		h = &Map{Plane: x.Plane, node: b.apply(newUpsample(fmt.Sprint(h.node.Name(), h.node.Op(), "/upsampled"), h.Plane, x.Plane, res.shift), h.node)}
+		if x.halved != nil {
+			b.fail("two layers read one map subsampled")
+		}
+		x.halved = &halved{h, res.shift}
+		return
 	}
 	b.addGradient(x, h)
 }
