@@ -62,7 +62,8 @@ func BenchmarkGradientRow(b *testing.B) {
 	for _, c := range []struct {
 		name  string // of a golden
 		batch int
-	}{{"resnet20", 16}, {"resnet20", 8}, {"resnet56", 8}, {"mini_resnet_32", 16}, {"resnet18_64", 8}, {"resnet50_64", 8}, {"resnet50_224", 4}} {
+	}{{"resnet20", 16}, {"resnet20", 8}, {"resnet56", 8}, {"mini_resnet_32", 16}, {"resnet18_64", 8}, {"resnet50_64", 8}, {"resnet50_224", 4},
+		{"vit_small", 8}, {"vit_28", 16}, {"vit_b_16", 2}} {
 		b.Run(fmt.Sprintf("%s/batch=%d", c.name, c.batch), func(b *testing.B) {
 			g := readGolden(b, c.name)
 			m := openGolden(b, g)
@@ -119,6 +120,7 @@ func BenchmarkGradientRow(b *testing.B) {
 			}
 			b.ReportMetric(float64(rows*c.batch)/times[1].Seconds(), "gradients/s")
 			b.ReportMetric(times[1].Seconds()/times[0].Seconds(), "forwards")
+			b.ReportMetric(float64(progs[1].Bytes())/(1<<20), "MiB")
 		})
 	}
 }
