@@ -16,6 +16,7 @@ type Builder struct {
 	graph  *G.ExprGraph
 	batch  *Batch
 	size   int // examples per run
+	tokens int // of an example, all of whose positions then follow each other; 0: examples are interleaved
 	images *tensor.Dense
 	input  *G.Node
 	masked map[string]bool
@@ -43,7 +44,9 @@ type Map struct {
 	holds   *constants // which channels hold one value; nil where that is never known
 	reached bool       // a keep value reaches it
 
-	gradient *Map // of what is differentiated with respect to the map: what its readers have added so far
+	gradient *Map     // of what is differentiated with respect to the map: what its readers have added so far
+	pending  *fusible // how the gradient is made, while it is not: node is nil
+	halved   *halved  // a further part of it
 }
 
 // NewBuilder starts a graph for size examples of shape [c, h, w] per run; masked names the weights whose rows are components.
@@ -258,6 +261,9 @@ func (b *Builder) layer(x *Map, v view, node *G.Node, l Layer, act Activation, o
 	}
 	y := &Map{Plane: out, node: b.apply(c, inputs...), holds: c.makes, reached: x.reached || c.masked || res != nil && res.of.reached}
 	b.record(y, func(g *Map) { b.layerGradient(c, x, y, g) }, y.slopes(act)...)
+	if b.tape != nil && y.reached {
+		b.tape.entries[len(b.tape.entries)-1].fuses = true
+	}
 	return y
 }
 
@@ -277,7 +283,8 @@ func (b *Builder) Embed(l Layer, class, pos []float32) (*Map, int) {
 	op := newEmbed(b.set, l.Key+"/embed", Plane{C: s[1], H: s[2], W: s[3]}, l.Kernel, l.Out, b.size, b.batch)
 	n := b.apply(op, b.input, b.weight(l.Key, l.Weight, l.Out, l.In*l.Kernel*l.Kernel), b.weight(l.Key+"/bias", l.Shift, l.Out),
 		b.weight("class_token", class, l.Out), b.weight("encoder.pos_embedding", pos, l.Out, op.tokens()))
-	return &Map{Plane: op.out, node: n, frozen: true}, op.tokens()
+	b.tokens = op.tokens()
+	return &Map{Plane: op.out, node: n, frozen: true}, b.tokens
 }
 
 // LayerNorm normalises every token.
@@ -293,7 +300,7 @@ func (b *Builder) LayerNorm(key string, x *Map, weight, bias []float32, eps floa
 	b.record(y, func(g *Map) {
 		inputs := []*G.Node{g.node, b.forward(x), b.weight(key+".weight/gradient", weight, x.C)}
 		if x.gradient != nil {
-			inputs = append(inputs, x.gradient.node)
+			inputs = append(inputs, b.settled(x.gradient).node)
 		}
 		x.gradient = &Map{Plane: x.Plane, node: b.apply(newLayerNormGradient(op, x.Plane), inputs...)}
 	}, x)

@@ -18,8 +18,9 @@ type tape struct {
 
 // entry says how the gradient of out becomes gradients of what out was made from.
 type entry struct {
-	out  *Map
-	back func(g *Map)
+	out   *Map
+	back  func(g *Map)
+	fuses bool // back takes a gradient that is not yet made
 }
 
 // Differentiate makes the compiled program run gradients too; it comes before the first op is built.
@@ -37,7 +38,7 @@ func (b *Builder) record(out *Map, back func(g *Map), reads ...*Map) {
 	if b.tape == nil || !out.reached {
 		return
 	}
-	b.tape.entries = append(b.tape.entries, entry{out, back})
+	b.tape.entries = append(b.tape.entries, entry{out: out, back: back})
 	for _, x := range reads {
 		b.tape.held[x.node] = true
 	}
@@ -47,6 +48,8 @@ func (b *Builder) record(out *Map, back func(g *Map), reads ...*Map) {
 func (b *Builder) addGradient(x *Map, g *Map) {
 	switch {
 	case !x.reached:
+	case x.halved != nil:
+		b.fail("a map that is read subsampled needs a layer of stride 2 to add its gradients")
 	case x.gradient == nil:
 		x.gradient = g
 	default:
@@ -111,7 +114,14 @@ func (b *Builder) compileBackward(p *Program, last *Map) error {
 	seed := b.value("logits/gradient", tensor.New(tensor.WithShape(b.size, last.C), tensor.WithBacking(back.seed)))
 	last.gradient = &Map{Plane: last.Plane, node: b.apply(newSeed(last.Plane), seed)}
 	for i := len(b.tape.entries) - 1; i >= 0; i-- {
-		if e := b.tape.entries[i]; e.out.gradient != nil {
+		e := b.tape.entries[i]
+		if e.out.halved != nil {
+			b.fail("a map that is read subsampled has no layer of stride 2 to add its gradients")
+		}
+		if e.out.gradient != nil {
+			if !e.fuses {
+				b.settled(e.out.gradient)
+			}
 			e.back(e.out.gradient)
 		}
 	}
