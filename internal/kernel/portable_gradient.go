@@ -4,7 +4,7 @@ import "math"
 
 // portableDerivatives is the specification of the kernels of gradients, in plain Go.
 func portableDerivatives() derivatives {
-	return derivatives{softmaxGradientPortable, layerNormGradientPortable, geluGradientPortable}
+	return derivatives{softmaxGradientPortable, layerNormGradientPortable, geluSlopePortable, multiplyPortable}
 }
 
 func softmaxGradientPortable(c *Columns) {
@@ -40,9 +40,15 @@ func layerNormGradientPortable(c *Columns) {
 	}
 }
 
-func geluGradientPortable(c *Columns) {
+func geluSlopePortable(c *Columns) {
 	for j, x := range c.X[:c.Cols] {
-		c.Y[j] = c.G[j] * geluSlope(x)
+		c.Y[j], c.G[j] = geluOf(x), geluSlope(x)
+	}
+}
+
+func multiplyPortable(c *Columns) {
+	for j, x := range c.X[:c.Cols] {
+		c.Y[j] = x * c.G[j]
 	}
 }
 

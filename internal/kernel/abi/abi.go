@@ -49,6 +49,7 @@ type Tile struct {
 // X and Y need slack there.
 //
 // The kernels of derivatives take a second source G, the gradient of the result, and write that of X to Y, which may be G.
+// That of GELU's slope writes to G.
 type Columns struct {
 	X, Y             []float32 // source and destination; may be the same
 	Gamma, Beta      []float32 // per row, layer norm only

@@ -78,7 +78,8 @@ func emitAMD64() {
 		emitGELU(s, tables)
 		emitSoftmaxGradient(s)
 		emitLayerNormGradient(s, tables)
-		emitGELUGradient(s, tables)
+		emitGELUSlope(s, tables)
+		emitMultiply(s)
 		emitDots(s, tables)
 		emitWinogradInput(s, points)
 		emitWinogradOutput(s, points)
@@ -101,7 +102,8 @@ const (
 
 	softmaxGradientDoc   = "writes the gradient of a softmax whose result is X, in Y."
 	layerNormGradientDoc = "writes the gradient of the layer norm of each column of X, in Y."
-	geluGradientDoc      = "writes the gradient of the exact GELU of row 0 of X to row 0 of Y."
+	geluSlopeDoc         = "writes the exact GELU of row 0 of X to row 0 of Y and its derivative to row 0 of G."
+	multiplyDoc          = "writes the products of row 0 of X and of G to row 0 of Y."
 
 	dotsDoc      = "writes the sum of products of each row of X with its row of G to a row of Y."
 	transposeDoc = "writes the transpose of X to Y."
