@@ -194,7 +194,7 @@ func (b *Builder) stem(x *Map, l Layer, act Activation, pool bool, conv, out Pla
 	s.linear = b.noteRaw(c)
 	m := &Map{Plane: out, node: b.apply(s, append([]*G.Node{node}, b.layerInputs(c)...)...), holds: c.makes, reached: c.masked}
 	if c.masked {
-		b.record(m, func(g *Map) { b.stemGradient(s, m, g) }, m.slopes(act)...)
+		b.record(m, func(g *Map) { b.stemGradient(s, m, g) }, m)
 	}
 	return m
 }
@@ -260,10 +260,11 @@ func (b *Builder) layer(x *Map, v view, node *G.Node, l Layer, act Activation, o
 		inputs = append(inputs, res.node)
 	}
 	y := &Map{Plane: out, node: b.apply(c, inputs...), holds: c.makes, reached: x.reached || c.masked || res != nil && res.of.reached}
-	b.record(y, func(g *Map) { b.layerGradient(c, x, y, g) }, y.slopes(act)...)
-	if b.tape != nil && y.reached {
-		b.tape.entries[len(b.tape.entries)-1].fuses = true
+	if b.tape != nil && y.reached && act == ReLU {
+		c.signs = newSigns(out)
+		b.bytes += int64(len(c.signs.bits))
 	}
+	b.recordFusing(y, func(g *Map) { b.layerGradient(c, x, y, g) })
 	return y
 }
 
