@@ -26,7 +26,8 @@ type Builder struct {
 	reads  map[*G.Node][]*G.Node // an op's inputs
 	others map[*G.Node]*G.Node   // the node of an op's second output
 	work   workspace
-	bytes  int64 // of the ops' outputs
+	free   map[any][][]float32 // outputs that another op may take over, by layout
+	bytes  int64               // of the ops' outputs
 	err    error
 
 	profile *Profile // nil: nothing is timed
@@ -54,7 +55,7 @@ type Map struct {
 // softmax and the head stay float32, and so do a transformer's residual tokens.
 func NewBuilder(set *kernel.Set, bf16 bool, size, c, h, w int, masked map[string]bool) *Builder {
 	b := &Builder{set: set, bf16: bf16, graph: G.NewGraph(), batch: &Batch{}, size: size, masked: masked, keeps: map[string][]float32{}, names: map[string]bool{},
-		ops: map[*G.Node]fused{}, reads: map[*G.Node][]*G.Node{}, others: map[*G.Node]*G.Node{}}
+		ops: map[*G.Node]fused{}, reads: map[*G.Node][]*G.Node{}, others: map[*G.Node]*G.Node{}, free: map[any][][]float32{}}
 	b.images = tensor.New(tensor.WithShape(size, c, h, w), tensor.Of(tensor.Float32))
 	b.input = b.value("images", b.images)
 	return b

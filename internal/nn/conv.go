@@ -173,8 +173,9 @@ func (c *conv) compute(a layerArgs, dst []float32) {
 	c.directRaw(a)
 	if c.wino != nil {
 		c.wino.run(c, a, shift, dst)
+	} else {
+		c.applyKeep(a, c.raw.chosen(), dst)
 	}
-	c.applyKeep(a, c.raw.chosen(), dst)
 	if c.act == GELU {
 		c.gelu(dst)
 	}
