@@ -26,7 +26,8 @@ type Builder struct {
 	reads  map[*G.Node][]*G.Node // an op's inputs
 	others map[*G.Node]*G.Node   // the node of an op's second output
 	work   workspace
-	bytes  int64 // of the ops' outputs
+	free   map[any][][]float32 // outputs that another op may take over, by layout
+	bytes  int64               // of the ops' outputs
 	err    error
 
 	profile *Profile // nil: nothing is timed
@@ -54,7 +55,7 @@ type Map struct {
 // softmax and the head stay float32, and so do a transformer's residual tokens.
 func NewBuilder(set *kernel.Set, bf16 bool, size, c, h, w int, masked map[string]bool) *Builder {
 	b := &Builder{set: set, bf16: bf16, graph: G.NewGraph(), batch: &Batch{}, size: size, masked: masked, keeps: map[string][]float32{}, names: map[string]bool{},
-		ops: map[*G.Node]fused{}, reads: map[*G.Node][]*G.Node{}, others: map[*G.Node]*G.Node{}}
+		ops: map[*G.Node]fused{}, reads: map[*G.Node][]*G.Node{}, others: map[*G.Node]*G.Node{}, free: map[any][][]float32{}}
 	b.images = tensor.New(tensor.WithShape(size, c, h, w), tensor.Of(tensor.Float32))
 	b.input = b.value("images", b.images)
 	return b
@@ -194,7 +195,7 @@ func (b *Builder) stem(x *Map, l Layer, act Activation, pool bool, conv, out Pla
 	s.linear = b.noteRaw(c)
 	m := &Map{Plane: out, node: b.apply(s, append([]*G.Node{node}, b.layerInputs(c)...)...), holds: c.makes, reached: c.masked}
 	if c.masked {
-		b.record(m, func(g *Map) { b.stemGradient(s, m, g) }, m.slopes(act)...)
+		b.record(m, func(g *Map) { b.stemGradient(s, m, g) }, m)
 	}
 	return m
 }
@@ -260,10 +261,11 @@ func (b *Builder) layer(x *Map, v view, node *G.Node, l Layer, act Activation, o
 		inputs = append(inputs, res.node)
 	}
 	y := &Map{Plane: out, node: b.apply(c, inputs...), holds: c.makes, reached: x.reached || c.masked || res != nil && res.of.reached}
-	b.record(y, func(g *Map) { b.layerGradient(c, x, y, g) }, y.slopes(act)...)
-	if b.tape != nil && y.reached {
-		b.tape.entries[len(b.tape.entries)-1].fuses = true
+	if b.tape != nil && y.reached && act == ReLU {
+		c.signs = newSigns(out)
+		b.bytes += int64(len(c.signs.bits))
 	}
+	b.recordFusing(y, func(g *Map) { b.layerGradient(c, x, y, g) })
 	return y
 }
 

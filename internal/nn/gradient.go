@@ -44,6 +44,13 @@ func (b *Builder) record(out *Map, back func(g *Map), reads ...*Map) {
 	}
 }
 
+// recordFusing is record where back takes a gradient that is not yet made; see fusible.
+func (b *Builder) recordFusing(out *Map, back func(g *Map)) {
+	if b.tape != nil && out.reached {
+		b.tape.entries = append(b.tape.entries, entry{out, back, true})
+	}
+}
+
 // addGradient adds g, a map of x's plane, to the gradient of x. Nothing is added where no keep value reaches x.
 func (b *Builder) addGradient(x *Map, g *Map) {
 	switch {

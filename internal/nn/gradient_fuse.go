@@ -27,7 +27,7 @@ type turned struct {
 }
 
 // fuse adds the op that makes the pending gradient g of y and passes it through the layer c; results as layerGradientNodes.
-func (b *Builder) fuse(op *layerGradient, c *conv, y, g *Map) (node *G.Node, h *Map) {
+func (b *Builder) fuse(op *layerGradient, c *conv, g *Map) (node *G.Node, h *Map) {
 	f := g.pending
 	v, from := b.read(f.d, f.layer)
 	out := g.Plane
@@ -43,9 +43,6 @@ func (b *Builder) fuse(op *layerGradient, c *conv, y, g *Map) (node *G.Node, h *
 	if f.res != nil {
 		inputs = append(inputs, f.res.node)
 	}
-	for _, y := range y.slopes(op.act) {
-		inputs = append(inputs, b.forward(y))
-	}
 	if !op.splits(c) {
 		return b.apply(both, inputs...), g
 	}
@@ -53,15 +50,11 @@ func (b *Builder) fuse(op *layerGradient, c *conv, y, g *Map) (node *G.Node, h *
 	return node, &Map{Plane: op.g, node: other}
 }
 
-// Do takes what conv takes, then the output of the layer whose gradient it is, where that has an activation.
+// Do takes what conv takes.
 func (f *turned) Do(in ...G.Value) (G.Value, error) {
-	n := len(in)
-	if f.after.act == ReLU {
-		n--
-	}
 	f.after.buf = f.buf
-	f.after.begin(in[n:])
-	if _, err := f.conv.Do(in[:n]...); err != nil {
+	f.after.begin()
+	if _, err := f.conv.Do(in...); err != nil {
 		return nil, err
 	}
 	f.after.end()

@@ -14,8 +14,8 @@ import (
 type layerGradient struct {
 	base
 	set         *kernel.Set
-	raw         *rawRows // nil: no row is wanted
-	act         Activation
+	raw         *rawRows  // nil: no row is wanted
+	signs       *signs    // of y, where there is a ReLU, else nil
 	scale, keep []float32 // keep nil: 1
 	y, g, d     Plane
 	only        bool       // the wanted rows alone; d is scratch
@@ -25,7 +25,6 @@ type layerGradient struct {
 	args        kernel.Gradient
 	sums        []float32 // of the wanted rows, one after the other: a partial sum for each place in a row of the map
 	place       []int     // where a wanted row's sums start
-	yData       []float32 // y, during a run
 }
 
 // layerGradient builds the backward pass of the layer c from x to y, whose gradient is g.
@@ -39,7 +38,7 @@ func (b *Builder) layerGradient(c *conv, x, y, g *Map) {
 		return
 	}
 	l := c.layer
-	op := &layerGradient{set: b.set, raw: c.raw, act: c.act, scale: l.Scale, keep: b.keeps[l.Key], y: y.Plane, g: g.Plane, zero: newConstants(l.Out)}
+	op := &layerGradient{set: b.set, raw: c.raw, signs: c.signs, scale: l.Scale, keep: b.keeps[l.Key], y: y.Plane, g: g.Plane, zero: newConstants(l.Out)}
 	if op.scale == nil {
 		op.scale = filled(l.Out, 1)
 	}
@@ -78,49 +77,32 @@ func (o *layerGradient) prepare(b *Builder, id string) {
 	}
 }
 
-// slopes is y where its values tell the slope of the activation that made it, else nothing.
-func (y *Map) slopes(act Activation) []*Map {
-	if act == ReLU {
-		return []*Map{y}
-	}
-	return nil
-}
-
-// layerGradientInputs are the gradient of y, and y where there is an activation.
-func (b *Builder) layerGradientInputs(act Activation, y, g *Map) []*G.Node {
-	in := []*G.Node{g.node}
-	for _, y := range y.slopes(act) {
-		in = append(in, b.forward(y))
-	}
-	return in
-}
-
 // layerGradientNodes adds the op; h is the gradient of what was added before the activation.
 func (b *Builder) layerGradientNodes(op *layerGradient, c *conv, y, g *Map) (node *G.Node, h *Map) {
-	if g.pending != nil && !op.only && (op.act == ReLU || c.res == nil) {
-		return b.fuse(op, c, y, g)
+	if g.pending != nil && !op.only && (op.signs != nil || c.res == nil) {
+		return b.fuse(op, c, g)
 	}
-	inputs := b.layerGradientInputs(op.act, y, b.settled(g))
+	g = b.settled(g)
 	if !op.splits(c) {
-		return b.apply(op, inputs...), g
+		return b.apply(op, g.node), g
 	}
-	node, other := b.applyPair(op, op.h, inputs...)
+	node, other := b.applyPair(op, op.h, g.node)
 	return node, &Map{Plane: op.g, node: other}
 }
 
 // splits says whether the residual's gradient is another map than y's gradient, and makes room for it.
 func (o *layerGradient) splits(c *conv) bool {
-	if o.act != ReLU || c.res == nil || !c.res.of.reached {
+	if o.signs == nil || c.res == nil || !c.res.of.reached {
 		return false
 	}
 	o.h = &second{newPlaneBase(o.id+"/residual", o.g)}
 	return true
 }
 
-// Do takes the gradient of y, and y where there is an activation.
+// Do takes the gradient of y and, for a stem with an activation, y.
 func (o *layerGradient) Do(in ...G.Value) (G.Value, error) {
 	g := floats(in[0])
-	o.begin(in[1:])
+	o.begin()
 	for r := range o.y.C {
 		to := r
 		if o.only {
@@ -128,18 +110,17 @@ func (o *layerGradient) Do(in ...G.Value) (G.Value, error) {
 				continue
 			}
 		}
+		if len(in) > 1 {
+			o.signs.note(r, floats(in[1])[r*o.y.Stride():], o.set)
+		}
 		o.part(r, to, g[r*o.g.Stride()+o.g.At(0, 0):], o.g.RowLen(), 0, o.y.H)
 	}
 	o.end()
 	return o.out, nil
 }
 
-// begin prepares for the parts of a run; y holds y where there is an activation.
-func (o *layerGradient) begin(y []G.Value) {
-	o.yData = nil
-	if len(y) > 0 {
-		o.yData = floats(y[0])
-	}
+// begin prepares for the parts of a run.
+func (o *layerGradient) begin() {
 	o.zero.clear()
 	for r := range o.scale {
 		if o.factor(r) == 0 {
@@ -168,8 +149,8 @@ func (o *layerGradient) factor(r int) float32 {
 func (o *layerGradient) part(r, to int, g []float32, gRow, first, n int) {
 	a := &o.args
 	*a = kernel.Gradient{G: g, D: o.buf[to*o.d.Stride()+o.d.At(first, 0):], Rows: n, N: o.y.W * o.y.G, GRow: gRow, DRow: o.d.RowLen(), Scale: o.factor(r)}
-	if o.act == ReLU {
-		a.ReLU, a.Y, a.YRow = 1, o.yData[r*o.y.Stride()+o.y.At(first, 0):], o.y.RowLen()
+	if o.signs != nil {
+		a.Signs, a.SignRow = o.signs.bits[r*o.signs.stride()+first*o.signs.row():], o.signs.row()
 	}
 	if o.h != nil {
 		a.H, a.HRow = o.h.buf[r*o.g.Stride()+o.g.At(first, 0):], o.g.RowLen()
@@ -211,14 +192,8 @@ func (o *layerGradient) sumTokens(r int) {
 			rows := max(1, left/tokenRow)
 			*a = all
 			a.G, a.D, a.Raw = all.G[at:], all.D[at:], all.Raw[at:]
-			if len(all.Y) > 0 {
-				a.Y = all.Y[at:]
-			}
-			if len(all.H) > 0 {
-				a.H = all.H[at:]
-			}
 			a.Rows, a.N = rows, min(left, tokenRow)
-			a.GRow, a.YRow, a.DRow, a.RawRow, a.HRow = tokenRow, tokenRow, tokenRow, tokenRow, tokenRow
+			a.GRow, a.DRow, a.RawRow = tokenRow, tokenRow, tokenRow
 			o.set.Gradient(a)
 			at += rows * a.N
 			left -= rows * a.N

@@ -188,7 +188,6 @@ func (w *winograd) transformKept(c *conv, a layerArgs, shift, dst []float32, fir
 		var res []float32
 		if c.raw.wants(r) {
 			w.transformRaw(c, a, i, int(r), first, rows)
-			continue
 		}
 		if c.res.covers(int(r)) {
 			at, _ := c.res.row(int(r))
