@@ -36,6 +36,7 @@ func (f *gelu) Do(in ...G.Value) (G.Value, error) {
 		at := c * f.in.Stride()
 		f.args.X, f.args.Y, f.args.G = x[at:], f.buf[at:], f.slope.buf[at:]
 		f.set.GELUSlope(&f.args)
+		f.in.clearBeyond(f.slope.buf[at:])
 	}
 	return f.out, nil
 }
@@ -62,6 +63,7 @@ func (b *geluGradient) Do(in ...G.Value) (G.Value, error) {
 		at := c * f.in.Stride()
 		f.args.G, f.args.X, f.args.Y = g[at:], slope[at:], b.buf[at:]
 		f.set.Multiply(&f.args)
+		f.in.clearBeyond(b.buf[at:])
 	}
 	return b.out, nil
 }

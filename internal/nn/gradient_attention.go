@@ -21,10 +21,10 @@ type attentionGradient struct {
 }
 
 func newAttentionGradient(a *attention) *attentionGradient {
-	b := &attentionGradient{base: newPlaneBase(a.id+"/gradient", a.in), of: a, ldT: (a.tokens + 15) / 16 * 16}
+	b := &attentionGradient{base: newPlaneBase(a.id+"/gradient", a.in), of: a, ldT: lines(a.tokens)}
 	width, stride, outStride := a.width(), a.in.Stride(), a.plane.Stride()
 	product := func(f factors) headProduct { return newHeadProduct(a.set, f) }
-	b.dp = product(factors{rows: a.tokens, depth: width, cols: a.queries, aRow: 1, aStep: stride, bStep: outStride, outRow: a.ldS, scale: 1})
+	b.dp = product(factors{rows: a.tokens, depth: width, cols: a.whole(), aRow: 1, aStep: stride, bStep: outStride, outRow: a.ldS, scale: 1})
 	b.dq = product(factors{rows: width, depth: a.tokens, cols: a.queries, aRow: stride, aStep: 1, bStep: a.ldS, outRow: stride, scale: a.scale()})
 	b.dk = product(factors{rows: width, depth: a.queries, cols: a.tokens, aRow: stride, aStep: 1, bStep: b.ldT, outRow: stride, scale: a.scale()})
 	b.dv = product(factors{rows: width, depth: a.queries, cols: a.tokens, aRow: outStride, aStep: 1, bStep: b.ldT, outRow: stride, scale: 1})
