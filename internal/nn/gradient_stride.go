@@ -10,13 +10,17 @@ import (
 // the four parts is a convolution of stride 1 with the taps that reach it, computed by itself and then put in place.
 type strided struct {
 	base
-	layer  Layer // transposed
-	d, out Plane
-	parts  [4]phase
-	sum    bool    // a gradient is added
-	half   *halved // nil, or a gradient that the even positions have besides
+	layer Layer // transposed
+	d, x  Plane
+	out   Plane // the form of a channel of the gradient of x
+	parts [4]phase
+	sum   bool    // a gradient is added
+	half  *halved // nil, or a gradient that the even positions have besides
 	blocker
-	row []float32 // the parts of the block's channels
+	row    []float32 // the parts of the block's channels
+	shared *workspace
+	inputs []*G.Node
+	after  *layerGradient // what is done to each channel; nil: nothing
 }
 
 // phase is the positions (2m+py, 2n+px) of the input, m < h, n < w.
@@ -26,9 +30,10 @@ type phase struct {
 	at           int // where the phase starts in a channel's work space
 }
 
-func (b *Builder) stridedGradient(x *Map, l Layer, d *Map) {
+// newStrided prepares the op for the gradient of x through l, without its output.
+func (b *Builder) newStrided(x *Map, l Layer, d *Map) *strided {
 	t := l.transposed()
-	op := &strided{base: newPlaneBase(t.Key+"/op", x.Plane), layer: t, d: d.Plane, out: x.Plane, sum: x.gradient != nil, half: x.halved}
+	op := &strided{layer: t, d: d.Plane, x: x.Plane, out: x.Plane, sum: x.gradient != nil, half: x.halved, shared: &b.work}
 	x.halved = nil
 	stride := 0
 	for i := range op.parts {
@@ -44,19 +49,19 @@ func (b *Builder) stridedGradient(x *Map, l Layer, d *Map) {
 			bl.res[i] = int32((r + op.half.shift) * op.half.of.Stride())
 		}
 	})
-	inputs := []*G.Node{d.node, b.weight(t.Key, t.Weight, t.Out, t.In*t.Kernel*t.Kernel)}
+	op.inputs = []*G.Node{d.node, b.weight(t.Key, t.Weight, t.Out, t.In*t.Kernel*t.Kernel)}
 	if op.sum {
-		inputs = append(inputs, b.settled(x.gradient).node)
+		op.inputs = append(op.inputs, b.settled(x.gradient).node)
 	}
 	if op.half != nil {
-		inputs = append(inputs, op.half.of.node)
+		op.inputs = append(op.inputs, op.half.of.node)
 	}
-	x.gradient = &Map{Plane: x.Plane, node: b.apply(op, inputs...)}
+	return op
 }
 
 // newPhase plans a part. Input position 2m+p is read through tap k by output position (2m+p+pad-k)/2, where that is whole.
 func newPhase(set *kernel.Set, l Layer, d Plane, of *strided, py, px, at int) phase {
-	x := of.out
+	x := of.x
 	p := phase{py: py, px: px, h: (x.H - py + 1) / 2, w: (x.W - px + 1) / 2, at: at}
 	taps := func(parity int) (ks []int) {
 		for k := range l.Kernel {
@@ -98,6 +103,10 @@ func (s *strided) Do(in ...G.Value) (G.Value, error) {
 	if s.half != nil {
 		half = floats(in[len(in)-1])
 	}
+	if s.after != nil {
+		s.after.buf = s.base.buf
+		s.after.begin()
+	}
 	r := 0
 	for i := range s.blocks {
 		for p := range s.parts {
@@ -107,32 +116,46 @@ func (s *strided) Do(in ...G.Value) (G.Value, error) {
 			}
 		}
 		for k := range s.blocks[i].rows {
-			at := r * s.out.Stride()
-			for p := range s.parts {
-				s.place(&s.parts[p], s.row[s.blocks[i].out[k]:], s.base.buf[at:], at, sum)
-			}
+			s.channel(r, s.row[s.blocks[i].out[k]:], sum)
 			r++
 		}
+	}
+	if s.after != nil {
+		s.after.end()
 	}
 	return s.base.out, nil
 }
 
-// place writes one part of a channel, which starts at element at, to its positions in dst.
+// channel puts the parts of channel r, which start at src, in place.
+func (s *strided) channel(r int, src, sum []float32) {
+	dst := s.shared.strip
+	if s.after == nil {
+		dst = s.base.buf[r*s.out.Stride():]
+	}
+	for p := range s.parts {
+		s.place(&s.parts[p], src, dst, r*s.x.Stride(), sum)
+	}
+	if s.after != nil {
+		s.after.part(r, r, dst, s.out.RowLen(), 0, s.out.H)
+	}
+}
+
+// place writes one part of a channel to its positions in dst. In sum, the channel starts at element at.
 func (s *strided) place(p *phase, src, dst []float32, at int, sum []float32) {
 	g := s.out.G
 	for y := range p.h {
 		from := src[p.at+y*p.w*g:][:p.w*g]
-		first := s.out.At(2*y+p.py, p.px)
-		to := dst[first:]
+		first := at + s.x.At(2*y+p.py, p.px)
+		to := dst[s.out.At(2*y+p.py, p.px):]
 		switch {
 		case len(p.steps) == 0 && sum == nil:
 			clear2nd(to, p.w, g)
 		case len(p.steps) == 0:
-			copy2nd(to, sum[at+first:], p.w, g)
+			copy2nd(to, sum[first:], p.w, g)
 		case sum == nil:
 			spread2nd(to, from, p.w, g)
 		default:
-			add2nd(to, from, sum[at+first:], p.w, g)
+			add2nd(to, from, sum[first:], p.w, g)
 		}
 	}
 }
