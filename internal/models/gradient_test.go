@@ -154,7 +154,7 @@ func TestKeepGradientsDoNotDependOnTheBatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"resnet20_28", "resnet18_64"} {
+	for _, name := range []string{"resnet20_28", "resnet18_64", "vit_small", "vit_28"} {
 		net := readGolden(t, name)
 		m := openGolden(t, net)
 		const n = 5
@@ -190,6 +190,56 @@ func TestKeepGradientsDoNotDependOnTheBatch(t *testing.T) {
 			if err := prog.Close(); err != nil {
 				t.Fatal(err)
 			}
+		}
+	}
+}
+
+// Asking for fewer derivatives changes those that are asked for by no more than rounding, at soft values as at 0 and 1.
+func TestKeepGradientsOfWantedRowsAlone(t *testing.T) {
+	set, err := kernel.Detect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"resnet20_28", "vit_small", "vit_28"} {
+		net := readGolden(t, name)
+		m := openGolden(t, net)
+		p, labels := m.Components(), []int{3, 1}
+		prog, err := m.NewProgram(Build{Set: set, Batch: len(labels), Height: net.Side, Width: net.Side, Gradients: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		copy(prog.Images(), draw("images", len(prog.Images())))
+		prog.Load()
+		all, some := make([]bool, p), make([]bool, p)
+		u := draw("wanted", p)
+		for c := range all {
+			all[c], some[c] = true, u[c] < -.6
+		}
+		for r := range 2 {
+			keep := keepRow(r, 2, p, .1)
+			prog.SetWanted(all)
+			_, want := gradients(t, prog, keep, labels)
+			prog.SetWanted(some)
+			_, got := gradients(t, prog, keep, labels)
+			for i := range labels {
+				var off, norm float64
+				for c, v := range got[i] {
+					if !some[c] {
+						if v != 0 {
+							t.Fatalf("%s: component %d has the derivative %g, which nobody wanted", name, c, v)
+						}
+						continue
+					}
+					off += float64(v-want[i][c]) * float64(v-want[i][c])
+					norm += float64(v) * float64(v)
+				}
+				if !(math.Sqrt(off) <= 2e-5*math.Sqrt(norm)) {
+					t.Errorf("%s, row %d, example %d: relative difference %g", name, r, i, math.Sqrt(off/norm))
+				}
+			}
+		}
+		if err := prog.Close(); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
