@@ -198,7 +198,11 @@ func (w *winograd) transformKept(c *conv, a layerArgs, shift, dst []float32, fir
 			w.after.part(int(r), int(r), w.work.strip, w.out.RowLen(), y, min(rows*kernel.WinogradTile, w.out.H-y))
 			continue
 		}
-		w.transformOutput(c, a, i, int(r), shift, dst[int(r)*w.out.Stride()+w.out.At(y, 0):], res, first, rows)
+		channel := dst[int(r)*w.out.Stride():]
+		w.transformOutput(c, a, i, int(r), shift, channel[w.out.At(y, 0):], res, first, rows)
+		if c.signs != nil {
+			c.signs.note(int(r), y, min(rows*kernel.WinogradTile, w.out.H-y), channel, w.set)
+		}
 	}
 }
 
