@@ -46,7 +46,7 @@ func (b *Builder) fuse(op *layerGradient, c *conv, g *Map) (node *G.Node, h *Map
 	var inputs []*G.Node
 	if s := g.pending.strided; s != nil {
 		s.base, s.out, s.after = newPlaneBase(op.id, op.d), stripForm(g.Plane), op
-		grow(&b.work.strip, s.out.Stride())
+		grow(&b.work.strip, 2*s.strip*s.out.RowLen())
 		both, inputs = s, s.inputs
 	} else {
 		both, inputs = b.turned(op, g)
