@@ -89,7 +89,13 @@ func lines(n int) int { return (n + 15) / 16 * 16 }
 
 // whole is the number of queries rounded up to whole vectors. Scores are computed in whole vectors, whatever lies beyond the
 // queries: what is left of an earlier head there would shrink from head to head until it is denormal, and slow.
-func (a *attention) whole() int { return (a.queries + a.set.Lanes - 1) / a.set.Lanes * a.set.Lanes }
+// Portable kernels leave nothing there, and read nothing beyond a slice.
+func (a *attention) whole() int {
+	if a.set.Name == "portable" {
+		return a.queries
+	}
+	return (a.queries + a.set.Lanes - 1) / a.set.Lanes * a.set.Lanes
+}
 
 // factors are the sizes of a product out[r·outRow+j] = scale·Σ_k a[r·aRow+k·aStep]·b[k·bStep+j], r < rows, k < depth, j < cols.
 type factors struct {
