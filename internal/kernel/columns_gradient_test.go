@@ -319,6 +319,34 @@ func TestGELUSlopeAndMultiplyOfOddLengths(t *testing.T) {
 	}
 }
 
+func TestAffineMatchesDefinition(t *testing.T) {
+	rng := rand.New(rand.NewPCG(11, 11))
+	for _, set := range Available() {
+		for n := 1; n <= 50; n++ {
+			for _, add := range []bool{false, true} {
+				c := gradientBlock(rng, set, 1, n, 2)
+				if add {
+					c.Res = normals(rng, len(c.Y))
+				}
+				if n > 3 {
+					c.X[3] = float32(math.NaN())
+				}
+				set.Affine(c)
+				checkGuards(t, set, c)
+				for j, x := range c.X[:n] {
+					want, size := float64(c.Gamma[0])*float64(x)+float64(c.Beta[0]), math.Abs(float64(c.Gamma[0])*float64(x))+math.Abs(float64(c.Beta[0]))
+					if add {
+						want, size = want+float64(c.Res[j]), size+math.Abs(float64(c.Res[j]))
+					}
+					if got := float64(c.Y[j]); math.IsNaN(want) != math.IsNaN(got) || math.Abs(got-want) > 3e-7*size {
+						t.Fatalf("%s: element %d of %d is %g, want %g", set.Name, j, n, got, want)
+					}
+				}
+			}
+		}
+	}
+}
+
 func TestTransposeMatchesDefinition(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 7))
 	up := func(n int) int { return (n + TransposeSide - 1) / TransposeSide * TransposeSide }

@@ -48,7 +48,7 @@ func (s *Set) LayerNorm(c *Columns) { s.layerNorm(c) }
 func (s *Set) GELU(c *Columns) { s.gelu(c) }
 
 // derivatives are the kernels of gradients with respect to X, and what they need.
-type derivatives struct{ softmax, layerNorm, geluSlope, multiply func(*Columns) }
+type derivatives struct{ softmax, layerNorm, geluSlope, multiply, affine func(*Columns) }
 
 // SoftmaxGradient writes to Y the gradient of a column-wise softmax whose result is c.X: X∘(G − Σ X∘G).
 // Error below 2⁻²³·(rows + 2)·x·Σ|x·g|, the sum over the column, plus 2⁻²²·x·|g|.
@@ -61,6 +61,10 @@ func (s *Set) LayerNormGradient(c *Columns) { s.back.layerNorm(c) }
 // GELUSlope writes what GELU does to Y, and to G its derivative Φ(x) + x·φ(x), φ the density of the normal distribution; both
 // rounded up to whole vectors. Absolute error of the derivative below 5e-7, however large x.
 func (s *Set) GELUSlope(c *Columns) { s.back.geluSlope(c) }
+
+// Affine writes Gamma[0]·X + Beta[0] + Res of the first c.Cols elements to Y, rounded up to whole vectors; Res may be empty.
+// It rounds as a tile of the set does.
+func (s *Set) Affine(c *Columns) { s.back.affine(c) }
 
 // Multiply writes X∘G of the first c.Cols elements to Y, rounded up to whole vectors.
 func (s *Set) Multiply(c *Columns) { s.back.multiply(c) }

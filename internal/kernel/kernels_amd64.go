@@ -159,6 +159,11 @@ func geluSlopeAVX512(c *Columns)
 //go:noescape
 func multiplyAVX512(c *Columns)
 
+// affineAVX512 writes Gamma[0]·X + Beta[0] + Res of row 0 to row 0 of Y.
+//
+//go:noescape
+func affineAVX512(c *Columns)
+
 // dotsAVX512 writes the sum of products of each row of X with its row of G to a row of Y.
 //
 //go:noescape
@@ -278,6 +283,11 @@ func geluSlopeAVX2(c *Columns)
 //
 //go:noescape
 func multiplyAVX2(c *Columns)
+
+// affineAVX2 writes Gamma[0]·X + Beta[0] + Res of row 0 to row 0 of Y.
+//
+//go:noescape
+func affineAVX2(c *Columns)
 
 // dotsAVX2 writes the sum of products of each row of X with its row of G to a row of Y.
 //

@@ -5720,6 +5720,46 @@ multiply_AVX512_done:
 	VZEROUPPER
 	RET
 
+// func affineAVX512(c *Columns)
+// Requires: AVX, AVX512F
+TEXT ·affineAVX512(SB), NOSPLIT, $0-8
+	MOVQ         c+0(FP), R15
+	MOVQ         (R15), AX
+	MOVQ         24(R15), BX
+	MOVQ         112(R15), CX
+	MOVQ         120(R15), DX
+	SHLQ         $0x02, CX
+	SHLQ         $0x02, DX
+	MOVQ         96(R15), SI
+	MOVQ         104(R15), R8
+	MOVQ         48(R15), R9
+	VBROADCASTSS (R9), Z0
+	MOVQ         72(R15), R9
+	VBROADCASTSS (R9), Z1
+	MOVQ         168(R15), R10
+	MOVQ         176(R15), R11
+
+affine_AVX512_columns:
+	CMPQ        R8, $0x00
+	JLE         affine_AVX512_done
+	VMOVUPS     (AX), Z2
+	VFMADD213PS Z1, Z0, Z2
+	TESTQ       R11, R11
+	JZ          affine_AVX512_plain
+	VADDPS      (R10), Z2, Z2
+	ADDQ        $0x40, R10
+
+affine_AVX512_plain:
+	VMOVUPS Z2, (BX)
+	ADDQ    $0x40, AX
+	ADDQ    $0x40, BX
+	SUBQ    $0x10, R8
+	JMP     affine_AVX512_columns
+
+affine_AVX512_done:
+	VZEROUPPER
+	RET
+
 // func dotsAVX512(c *Columns)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·dotsAVX512(SB), NOSPLIT, $0-8
@@ -9392,6 +9432,46 @@ multiply_AVX2_columns:
 	JMP     multiply_AVX2_columns
 
 multiply_AVX2_done:
+	VZEROUPPER
+	RET
+
+// func affineAVX2(c *Columns)
+// Requires: AVX, FMA3
+TEXT ·affineAVX2(SB), NOSPLIT, $0-8
+	MOVQ         c+0(FP), R15
+	MOVQ         (R15), AX
+	MOVQ         24(R15), BX
+	MOVQ         112(R15), CX
+	MOVQ         120(R15), DX
+	SHLQ         $0x02, CX
+	SHLQ         $0x02, DX
+	MOVQ         96(R15), SI
+	MOVQ         104(R15), R8
+	MOVQ         48(R15), R9
+	VBROADCASTSS (R9), Y0
+	MOVQ         72(R15), R9
+	VBROADCASTSS (R9), Y1
+	MOVQ         168(R15), R10
+	MOVQ         176(R15), R11
+
+affine_AVX2_columns:
+	CMPQ        R8, $0x00
+	JLE         affine_AVX2_done
+	VMOVUPS     (AX), Y2
+	VFMADD213PS Y1, Y0, Y2
+	TESTQ       R11, R11
+	JZ          affine_AVX2_plain
+	VADDPS      (R10), Y2, Y2
+	ADDQ        $0x20, R10
+
+affine_AVX2_plain:
+	VMOVUPS Y2, (BX)
+	ADDQ    $0x20, AX
+	ADDQ    $0x20, BX
+	SUBQ    $0x08, R8
+	JMP     affine_AVX2_columns
+
+affine_AVX2_done:
 	VZEROUPPER
 	RET
 

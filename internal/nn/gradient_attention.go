@@ -93,6 +93,9 @@ func (b *attentionGradient) clearOthers(n int) {
 
 func (b *attentionGradient) class() string { return "gradient of attention" }
 func (b *attentionGradient) work([]G.Value) (flops, bytes float64) {
-	out := b.of.plane.C * b.of.plane.W
-	return 10 * float64(b.of.tokens) * float64(out), 8 * floatBytes * float64(out)
+	products, out := 4.0, b.of.plane.C*b.of.plane.W
+	if b.of.kept == nil {
+		products++
+	}
+	return 2 * products * float64(b.of.tokens) * float64(out), 7 * floatBytes * float64(out) // Q, K, V, their gradients, dO
 }

@@ -155,3 +155,27 @@ func emitMultiply(s isa) {
 	VMOVUPS(v, mem(w.y, 0))
 	w.finish()
 }
+
+// emitAffine writes Gamma[0]·X + Beta[0] + Res over a contiguous run of whole vectors.
+func emitAffine(s isa) {
+	text(s, "affine", "func(c *Columns)", affineDoc)
+	gamma, beta, v := s.regs[0], s.regs[1], s.regs[2]
+	w := begin(s, "affine", func(c reg.Register) {
+		MOVQ(mem(c, columns.gamma), reg.R9)
+		VBROADCASTSS(mem(reg.R9, 0), gamma)
+		MOVQ(mem(c, columns.beta), reg.R9)
+		VBROADCASTSS(mem(reg.R9, 0), beta)
+		MOVQ(mem(c, columns.res), reg.R10)
+		MOVQ(mem(c, columns.resLen), reg.R11)
+	})
+	plain := "affine_" + s.name + "_plain"
+	VMOVUPS(mem(w.x, 0), v)
+	VFMADD213PS(beta, gamma, v)
+	TESTQ(reg.R11, reg.R11)
+	JZ(operand.LabelRef(plain))
+	VADDPS(mem(reg.R10, 0), v, v)
+	ADDQ(imm(s.bytes()), reg.R10)
+	Label(plain)
+	VMOVUPS(v, mem(w.y, 0))
+	w.finish()
+}
