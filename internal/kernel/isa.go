@@ -21,6 +21,11 @@ type Set struct {
 	softmax   func(*Columns)
 	layerNorm func(*Columns)
 	gelu      func(*Columns)
+	back      derivatives
+	gradient  func(*Gradient)
+	signs     func(*Signs)
+	transpose func(*Columns)
+	dots      func(*Columns)
 	winoIn    func(*Winograd)
 	winoOut   func(*Winograd)
 	bf16      *bf16 // nil: the set has no kernels over cells
@@ -41,6 +46,39 @@ func (s *Set) LayerNorm(c *Columns) { s.layerNorm(c) }
 
 // GELU writes x·Φ(x) of the first c.Cols elements of X to Y, rounded up to whole vectors. Absolute error below 5e-7 for |x| <= 10.
 func (s *Set) GELU(c *Columns) { s.gelu(c) }
+
+// derivatives are the kernels of gradients with respect to X, and what they need.
+type derivatives struct{ softmax, layerNorm, geluSlope, multiply, affine func(*Columns) }
+
+// SoftmaxGradient writes to Y the gradient of a column-wise softmax whose result is c.X: X∘(G − Σ X∘G).
+// Error below 2⁻²³·(rows + 2)·x·Σ|x·g|, the sum over the column, plus 2⁻²²·x·|g|.
+func (s *Set) SoftmaxGradient(c *Columns) { s.back.softmax(c) }
+
+// LayerNormGradient writes to Y the gradient of LayerNorm with respect to c.X, plus Res; Beta is not looked at.
+// Error below 4e-6·(largest |Gamma·G| of the column)/σ + 2⁻²³·|y|, σ the column's spread, for columns whose spread is not small beside their mean.
+func (s *Set) LayerNormGradient(c *Columns) { s.back.layerNorm(c) }
+
+// GELUSlope writes what GELU does to Y, and to G its derivative Φ(x) + x·φ(x), φ the density of the normal distribution; both
+// rounded up to whole vectors. Absolute error of the derivative below 5e-7, however large x.
+func (s *Set) GELUSlope(c *Columns) { s.back.geluSlope(c) }
+
+// Affine writes Gamma[0]·X + Beta[0] + Res of the first c.Cols elements to Y, rounded up to whole vectors; Res may be empty.
+// It rounds as a tile of the set does.
+func (s *Set) Affine(c *Columns) { s.back.affine(c) }
+
+// Multiply writes X∘G of the first c.Cols elements to Y, rounded up to whole vectors.
+func (s *Set) Multiply(c *Columns) { s.back.multiply(c) }
+
+// Dots writes Y[r·YStride] = Σ_j X[r·XStride+j]·G[r·GStride+j] over j < Cols, Cols >= 1; nothing beyond the rows is read.
+// Error below 2⁻²³·(Cols + 4)·Σ|x·g|. The order of additions depends on Cols and the vectors' length alone.
+func (s *Set) Dots(c *Columns) { s.dots(c) }
+
+// Transpose writes Y[j·YStride+i] = X[i·XStride+j] for i < Rows and j < Cols. Kernels round both up to whole squares of
+// TransposeSide, so that X must have such rows and Y such rows and columns; what lies there is undefined.
+func (s *Set) Transpose(c *Columns) { s.transpose(c) }
+
+// TransposeSide is the side of the squares that Transpose takes.
+const TransposeSide = 8
 
 // WinogradInput transforms one input channel's tiles; WinogradOutput one output channel's products. See abi.Winograd.
 func (s *Set) WinogradInput(w *Winograd)  { s.winoIn(w) }

@@ -139,6 +139,36 @@ func layerNormAVX512(c *Columns)
 //go:noescape
 func geluAVX512(c *Columns)
 
+// softmaxGradientAVX512 writes the gradient of a softmax whose result is X, in Y.
+//
+//go:noescape
+func softmaxGradientAVX512(c *Columns)
+
+// layerNormGradientAVX512 writes the gradient of the layer norm of each column of X, in Y.
+//
+//go:noescape
+func layerNormGradientAVX512(c *Columns)
+
+// geluSlopeAVX512 writes the exact GELU of row 0 of X to row 0 of Y and its derivative to row 0 of G.
+//
+//go:noescape
+func geluSlopeAVX512(c *Columns)
+
+// multiplyAVX512 writes the products of row 0 of X and of G to row 0 of Y.
+//
+//go:noescape
+func multiplyAVX512(c *Columns)
+
+// affineAVX512 writes Gamma[0]·X + Beta[0] + Res of row 0 to row 0 of Y.
+//
+//go:noescape
+func affineAVX512(c *Columns)
+
+// dotsAVX512 writes the sum of products of each row of X with its row of G to a row of Y.
+//
+//go:noescape
+func dotsAVX512(c *Columns)
+
 // winogradInputAVX512 transforms 6x6 tiles of one input channel.
 //
 //go:noescape
@@ -148,6 +178,16 @@ func winogradInputAVX512(w *Winograd)
 //
 //go:noescape
 func winogradOutputAVX512(w *Winograd)
+
+// gradientAVX512 takes the gradient of one channel of a layer's output through the activation and the scale, and sums its products with Raw.
+//
+//go:noescape
+func gradientAVX512(a *Gradient)
+
+// signsAVX512 sets the bits of a map's elements above zero.
+//
+//go:noescape
+func signsAVX512(a *Signs)
 
 // tile1x1AVX2 computes a block of 1 rows by 1 vectors at every span.
 //
@@ -224,6 +264,36 @@ func layerNormAVX2(c *Columns)
 //go:noescape
 func geluAVX2(c *Columns)
 
+// softmaxGradientAVX2 writes the gradient of a softmax whose result is X, in Y.
+//
+//go:noescape
+func softmaxGradientAVX2(c *Columns)
+
+// layerNormGradientAVX2 writes the gradient of the layer norm of each column of X, in Y.
+//
+//go:noescape
+func layerNormGradientAVX2(c *Columns)
+
+// geluSlopeAVX2 writes the exact GELU of row 0 of X to row 0 of Y and its derivative to row 0 of G.
+//
+//go:noescape
+func geluSlopeAVX2(c *Columns)
+
+// multiplyAVX2 writes the products of row 0 of X and of G to row 0 of Y.
+//
+//go:noescape
+func multiplyAVX2(c *Columns)
+
+// affineAVX2 writes Gamma[0]·X + Beta[0] + Res of row 0 to row 0 of Y.
+//
+//go:noescape
+func affineAVX2(c *Columns)
+
+// dotsAVX2 writes the sum of products of each row of X with its row of G to a row of Y.
+//
+//go:noescape
+func dotsAVX2(c *Columns)
+
 // winogradInputAVX2 transforms 6x6 tiles of one input channel.
 //
 //go:noescape
@@ -233,6 +303,21 @@ func winogradInputAVX2(w *Winograd)
 //
 //go:noescape
 func winogradOutputAVX2(w *Winograd)
+
+// gradientAVX2 takes the gradient of one channel of a layer's output through the activation and the scale, and sums its products with Raw.
+//
+//go:noescape
+func gradientAVX2(a *Gradient)
+
+// signsAVX2 sets the bits of a map's elements above zero.
+//
+//go:noescape
+func signsAVX2(a *Signs)
+
+// transposeAVX2 writes the transpose of X to Y.
+//
+//go:noescape
+func transposeAVX2(c *Columns)
 
 // tile1x1BF16 computes a block of 1 rows by 1 vectors at every span.
 //

@@ -32,6 +32,8 @@ func winogradFits(l Layer, x Plane) bool {
 type Derived struct {
 	onceFactors, onceCells sync.Once
 	factors, cells         []float32
+	onceTransposed         sync.Once
+	transposed             Layer
 }
 
 func (l Layer) derived() *Derived {
@@ -82,16 +84,21 @@ type winograd struct {
 	kept []int32
 	pair kernel.Cells
 	wide int // the pair of channels that work.in holds
+
+	after *layerGradient // what is done to the result, strip by strip; nil: nothing
 }
 
 // workspace is memory that the ops of one graph use one after the other.
 type workspace struct {
-	v, m, rows, scratch []float32
-	in, out, res        [2][]float32 // channels of cells as float32
+	v, m, rows, scratch    []float32
+	in, out, res           [2][]float32 // channels of cells as float32
+	scores, slopes, turned []float32    // of one head's attention
+	scaled, rows8          []float32    // weight rows times what they contribute to a gradient, and some of them before transposing
+	strip                  []float32    // of a channel, before what is done to it
 }
 
 func (w *workspace) bytes() int64 {
-	n := len(w.v) + len(w.m) + len(w.rows) + len(w.scratch)
+	n := len(w.v) + len(w.m) + len(w.rows) + len(w.scratch) + len(w.scores) + len(w.slopes) + len(w.turned) + len(w.scaled) + len(w.rows8) + len(w.strip)
 	for h := range 2 {
 		n += len(w.in[h]) + len(w.out[h]) + len(w.res[h])
 	}
@@ -145,7 +152,7 @@ func (w *winograd) product(rows int) product {
 
 // run writes the kept rows of c to dst.
 func (w *winograd) run(c *conv, a layerArgs, shift, dst []float32) {
-	w.kept = append(append(w.kept[:0], c.chosen[0]...), c.chosen[2]...)
+	w.kept = append(append(append(w.kept[:0], c.chosen[0]...), c.chosen[2]...), c.raw.chosen()...)
 	slices.Sort(w.kept)
 	if len(w.kept) == 0 {
 		return
@@ -179,11 +186,23 @@ func (w *winograd) transformKept(c *conv, a layerArgs, shift, dst []float32, fir
 	y := first * kernel.WinogradTile
 	for i, r := range w.kept {
 		var res []float32
+		if c.raw.wants(r) {
+			w.transformRaw(c, a, i, int(r), first, rows)
+		}
 		if c.res.covers(int(r)) {
 			at, _ := c.res.row(int(r))
 			res = a.res[int(at)+c.res.at(y):]
 		}
-		w.transformOutput(c, a, i, int(r), shift, dst[int(r)*w.out.Stride()+w.out.At(y, 0):], res, first, rows)
+		if w.after != nil {
+			w.transformOutput(c, a, i, int(r), shift, w.work.strip, res, first, rows)
+			w.after.part(int(r), int(r), w.work.strip, w.out.RowLen(), y, min(rows*kernel.WinogradTile, w.out.H-y))
+			continue
+		}
+		channel := dst[int(r)*w.out.Stride():]
+		w.transformOutput(c, a, i, int(r), shift, channel[w.out.At(y, 0):], res, first, rows)
+		if c.signs != nil {
+			c.signs.note(int(r), y, min(rows*kernel.WinogradTile, w.out.H-y), channel, w.set)
+		}
 	}
 }
 
@@ -260,11 +279,17 @@ func (w *winograd) inputChannel(x []float32, at, rows int) {
 // transformOutput writes a strip of row r, the i-th kept one. dst and res (nil: none) start at the strip's first output.
 func (w *winograd) transformOutput(c *conv, a layerArgs, i, r int, shift, dst, res []float32, first, rows int) {
 	k := &w.kernelW
-	k.Plane = len(w.kept) * w.ld
 	k.Scale, k.Shift, k.ReLU = c.rowScale(a, int32(r)), shift[r], 0
 	if c.act == ReLU {
 		k.ReLU = 1
 	}
+	w.transformTiles(c, i, dst, res, first, rows)
+}
+
+// transformTiles writes a strip of the i-th kept row under the scale, shift and activation that are set.
+func (w *winograd) transformTiles(c *conv, i int, dst, res []float32, first, rows int) {
+	k := &w.kernelW
+	k.Plane = len(w.kept) * w.ld
 	resLen := w.resRowLen(c)
 	for t := range rows {
 		y := t * kernel.WinogradTile

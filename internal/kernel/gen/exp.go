@@ -11,11 +11,14 @@ import (
 // tables are the read-only constants, each replicated over the widest vector.
 type tables struct {
 	lanes               operand.Mem // eight all-ones lanes, then eight zero lanes
+	bits                operand.Mem // lane i of eight has bit i
 	interleave          operand.Mem // 16-bit indices that bring half i of a register's two halves together in lane i
 	expLo, expHi        operand.Mem
 	log2e, ln2Hi, ln2Lo operand.Mem
 	exponentBias        operand.Mem // 127 as int32
 	one, abs, negHalf   operand.Mem
+	half, invSqrt2Pi    operand.Mem
+	geluLo, geluHi      operand.Mem
 	expC                []operand.Mem // polynomial of e^r, highest power first
 	erfP                operand.Mem
 	erfC                []operand.Mem // half the polynomial of Abramowitz and Stegun 7.1.26, highest power first
@@ -36,6 +39,10 @@ const (
 // erfP is p of Abramowitz and Stegun 7.1.26, for an argument that is not yet divided by √2.
 const erfP = 0.3275911 / math.Sqrt2
 
+// geluEnd bounds the argument of GELU's derivative: beyond ±geluEnd it is 0 or 1 to float32's precision, and ±geluEnd's own
+// exp(−x²/2) is a normal number.
+const geluEnd = 13
+
 // Polynomials, highest power first: (e^r − 1 − r)/r², and half of Abramowitz and Stegun 7.1.26.
 var (
 	expPoly = []float32{1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1}
@@ -52,6 +59,10 @@ func emitTables() tables {
 		}
 		DATA(4*i, operand.U32(v))
 	}
+	t.bits = GLOBL("laneBits", 8|16)
+	for i := range 8 {
+		DATA(4*i, operand.U32(uint32(1)<<i))
+	}
 	t.interleave = GLOBL("interleave", 8|16)
 	for i := range 16 {
 		DATA(4*i, operand.U32(i|(16+i)<<16))
@@ -61,6 +72,8 @@ func emitTables() tables {
 	t.ln2Hi, t.ln2Lo = splat("ln2Hi", bits(ln2Hi)), splat("ln2Lo", bits(ln2Lo))
 	t.exponentBias = splat("exponentBias", 127)
 	t.one, t.abs, t.negHalf = splat("one", bits(1)), splat("abs", 0x7fffffff), splat("negHalf", bits(-0.5))
+	t.half, t.invSqrt2Pi = splat("half", bits(.5)), splat("invSqrt2Pi", bits(1/(math.Sqrt2*math.SqrtPi)))
+	t.geluLo, t.geluHi = splat("geluLo", bits(-geluEnd)), splat("geluHi", bits(geluEnd))
 	for i, c := range expPoly {
 		t.expC = append(t.expC, splat("expC"+string(rune('0'+i)), bits(c)))
 	}
