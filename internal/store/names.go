@@ -59,9 +59,6 @@ func evaluationNamesIn(dir string) rowNames {
 	}
 }
 
-// list is the four names in the order in which files are created and grown.
-func (n rowNames) list() []string { return []string{n.masks, n.margins, n.checksums, n.completed} }
-
 // isOwn reports whether a file is the store's own, not a result.
 func isOwn(name string) bool {
 	switch base := path.Base(name); base {

@@ -167,7 +167,7 @@ func (r *Run) Manifest() Manifest { return r.manifest }
 
 // Files names the manifest and the arrays of rows, as Seal takes them.
 func (r *Run) Files() []string {
-	return append([]string{ManifestName}, trainNames(r.manifest.Split).list()...)
+	return append([]string{ManifestName}, trainLayout(&r.manifest).names()...)
 }
 
 // Rows opens the rows that the run is fitted on, checking every completed one and finishing what a crash cut short.
@@ -176,7 +176,7 @@ func (r *Run) Files() []string {
 // Cost: the first call reads all completed rows once. Errors: fault.Malformed naming file and row.
 func (r *Run) Rows() (*Rows, error) {
 	m := &r.manifest
-	return r.openRowsOnce(trainNames(m.Split), trainLayout(m), m.ExampleIDs, false)
+	return r.openRowsOnce(trainLayout(m), m.ExampleIDs, false)
 }
 
 // Extend adds rows until there are nRows: first to the manifest, then to the arrays. A crash in between is made good when
@@ -215,24 +215,34 @@ func (r *Run) writeManifest(m Manifest) error {
 }
 
 // openRowsOnce opens a set of rows, or returns it if it is open.
-func (d *Dir) openRowsOnce(names rowNames, l layout, ids []string, grow bool) (*Rows, error) {
+func (d *Dir) openRowsOnce(l layout, ids []string, grow bool) (*Rows, error) {
+	u, err := d.openOnce(l, grow)
+	if err != nil {
+		return nil, err
+	}
+	return &Rows{u, ids}, nil
+}
+
+// openOnce opens a set of units, or returns it if it is open.
+func (d *Dir) openOnce(l layout, grow bool) (*units, error) {
 	d.opening.Lock()
 	defer d.opening.Unlock()
+	name := l.files[0].name
 	d.mu.Lock()
-	rows := d.rows[names.masks]
+	u := d.units[name]
 	d.mu.Unlock()
-	if rows != nil {
-		return rows, nil
+	if u != nil {
+		return u, nil
 	}
-	rows, err := openRows(d, names, l, ids, grow)
+	u, err := openForWriting(d, l, grow)
 	if err != nil {
 		return nil, err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.rows == nil {
-		d.rows = map[string]*Rows{}
+	if d.units == nil {
+		d.units = map[string]*units{}
 	}
-	d.rows[names.masks] = rows
-	return rows, nil
+	d.units[name] = u
+	return u, nil
 }

@@ -144,14 +144,14 @@ func (v *verifier) checkRun() error {
 		return v.damage(ManifestName, err)
 	}
 	v.report.Manifest = &m
-	if v.report.NRows, v.report.Completed, err = v.checkRows(trainNames(m.Split), trainLayout(&m), false, "coar ablate"); err != nil {
+	if v.report.NRows, v.report.Completed, err = v.checkRows(trainLayout(&m), false, "coar ablate"); err != nil {
 		return err
 	}
 	if !v.isSealed(ManifestName) && v.report.Completed == v.report.NRows {
 		v.unfinished("%s is not sealed; coar ablate does that", ManifestName)
 	}
 	for _, folder := range v.evaluationFolders() {
-		nRows, completed, err := v.checkRows(evaluationNamesIn(folder), evaluationLayout(&m, 0), true, "coar evaluate")
+		nRows, completed, err := v.checkRows(evaluationLayout(&m, evaluationNamesIn(folder), 0), true, "coar evaluate")
 		if err != nil {
 			return err
 		}
