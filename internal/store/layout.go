@@ -18,12 +18,13 @@ const dataOffset = 128
 type layout struct {
 	nRows int
 	files []array
+	unit  string // what the rows of the files are: rows or examples
 }
 
 // newLayout adds checksums, one of each data file's row, and completed flags to the data files.
 func newLayout(nRows int, checksums, completed string, data ...array) layout {
 	files := append(data, array{checksums, npy.Uint32, len(data), anyValue}, array{completed, npy.Bool, 0, anyValue})
-	return layout{nRows, files}
+	return layout{nRows, files, "rows"}
 }
 
 // nData is how many of the files hold data.

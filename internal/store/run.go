@@ -24,7 +24,7 @@ func Create(dir string, m Manifest) (*Run, error) { return create(osFS{}, dir, m
 func create(fsys fileSystem, path string, m Manifest) (*Run, error) {
 	m.Format = formatVersion
 	m.Classes, m.Include, m.Exclude = list(m.Classes), list(m.Include), list(m.Exclude)
-	m.InstructionSetChanges = list(m.InstructionSetChanges)
+	m.Gradients, m.InstructionSetChanges = list(m.Gradients), list(m.InstructionSetChanges)
 	if err := m.validate(); err != nil {
 		return nil, fault.Usagef("store: create %s: %w", path, err)
 	}
@@ -130,10 +130,13 @@ func (r *Run) resume(want Manifest, allowInstructionSetChange bool) error {
 		return err
 	}
 	if want.Masks > r.manifest.Masks {
-		return r.Extend(want.Masks)
+		if err := r.Extend(want.Masks); err != nil {
+			return err
+		}
+	} else if _, err := r.Rows(); err != nil {
+		return err
 	}
-	_, err := r.Rows()
-	return err
+	return r.AddGradients(want.GradientRows())
 }
 
 // useInstructionSet records that the next rows are computed with isa, which must be allowed if it is a change.
@@ -201,6 +204,7 @@ func (r *Run) Extend(nRows int) error {
 
 // writeManifest replaces the manifest, unsealing the files whose content is about to differ from it.
 func (r *Run) writeManifest(m Manifest) error {
+	m.Gradients = list(m.Gradients)
 	if err := m.validate(); err != nil {
 		return fault.Usagef("store: %s: %w", filepath.Join(r.path, ManifestName), err)
 	}

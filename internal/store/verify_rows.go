@@ -50,7 +50,7 @@ func (v *verifier) checkRows(l layout, evaluation bool, command string) (nRows, 
 		}
 	}
 	if completed < l.nRows {
-		v.unfinished("%s: %d of %d rows are not completed; %s resumes", l.files[0].name, l.nRows-completed, l.nRows, command)
+		v.unfinished("%s: %d of %d %s are not completed; %s resumes", l.files[0].name, l.nRows-completed, l.nRows, l.unit, command)
 		return l.nRows, completed, nil
 	}
 	for _, name := range l.names() {
