@@ -12,6 +12,15 @@ type Source interface {
 	Margins(first, last int, dst []float32) error
 }
 
+// Prior is a Source that brings attributions of its own, found otherwise. Fit then fits what they leave of the margins:
+// y less their predictions takes the place of y, and Result.Theta is to be added to them.
+type Prior interface {
+	Source
+	// Predictions fills dst, [nRows][last-first], with what the prior attributions predict of the examples [first, last), in
+	// logits, up to a constant of each example's own.
+	Predictions(first, last int, dst []float32) error
+}
+
 // Method names the penalty on the attributions.
 type Method string
 
@@ -57,9 +66,13 @@ type Result struct {
 }
 
 // Score says how well held-out margins were predicted by a fit that did not see them.
+//
+// Where the source is a Prior, predictions are those of prior and fit together, and the prior's alone are scored beside them.
 type Score struct {
-	MSE         float64 `json:"mse"`         // logits²
-	NullMSE     float64 `json:"null_mse"`    // of the intercept alone: the mean margin of the rows fitted
-	Correlation float64 `json:"correlation"` // Pearson, over the held-out rows; 0 where either side is constant
-	Defined     bool    `json:"defined"`     // false: either side was constant
+	MSE         float64 // logits²
+	NullMSE     float64 // of the intercept alone: the mean margin of the rows fitted
+	Correlation float64 // Pearson, over the held-out rows; 0 where either side is constant
+	Defined     bool    // false: either side was constant
+
+	PriorMSE, PriorCorrelation float64 // of the prior with an intercept; 0 where there is none
 }
