@@ -159,9 +159,33 @@ func FindExample(m *store.Manifest, id string) (int, error) {
 // Fit is fit.json: how a run's attributions came to be.
 type Fit struct {
 	regress.Summary
-	Split    string               `json:"split"`
-	Selected []int                `json:"selected"` // the run's examples that were fitted; null: all
+	Split    string `json:"split"`
+	Selected []int  `json:"selected"` // the run's examples that were fitted; null: all
+
+	// Prior is gradient where the fit started from the gradient rows' attributions, else none; GradientRows how many they are.
+	Prior        string `json:"prior"`
+	GradientRows int    `json:"gradient_rows"`
+	// Kept names the candidate that became the attributions: the one with the least mean squared error on held-out rows.
+	Kept       string      `json:"kept"`
+	Candidates []Candidate `json:"candidates,omitempty"`
+
 	Compared []regress.Comparison `json:"compared,omitempty"`
+}
+
+// What a fit can end in.
+const (
+	KeptGradient = "gradient"          // the gradient rows' attributions, nothing else
+	KeptBoth     = "gradient+residual" // with the regression of what they leave of the hard rows' margins
+	KeptPlain    = "plain"             // the regression of the hard rows' margins alone
+)
+
+// Candidate is what the held-out hard rows say of one of these.
+type Candidate struct {
+	Name        string         `json:"name"`
+	Method      regress.Method `json:"method,omitempty"`
+	Correlation float64        `json:"correlation"`
+	MSE         float64        `json:"mse"`      // logits²
+	Examples    int            `json:"examples"` // that it was tried on
 }
 
 // Attributions are a run's fitted attributions on disk, one example at a time.
