@@ -2,6 +2,7 @@ package ablate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"runtime"
@@ -37,18 +38,28 @@ type Engine struct {
 	failed  error // of the first start
 	limit   int   // examples per run that Memory allows
 	workers []*worker
+
+	gradientLimit int // examples per gradient run that Memory allows; 0: not bounded
 }
 
 // worker holds the compiled programs of one goroutine, by batch size.
 type worker struct {
-	engine   *Engine
-	programs map[int]*models.Program
+	engine    *Engine
+	programs  map[int]*models.Program
+	gradients map[int]*models.Program // those that run gradients
+}
+
+func newWorker(e *Engine) *worker {
+	return &worker{e, map[int]*models.Program{}, map[int]*models.Program{}}
 }
 
 // start makes the workers that Memory has room for. Smaller batches come before fewer workers: down to one vector's
 // worth of examples they cost little.
 func (e *Engine) start(ex Examples) error {
 	e.once.Do(func() { e.failed = e.plan(ex) })
+	if e.failed == nil && e.Memory > 0 {
+		return e.releaseGradients()
+	}
 	return e.failed
 }
 
@@ -58,7 +69,7 @@ func (e *Engine) plan(ex Examples) error {
 		n = runtime.GOMAXPROCS(0)
 	}
 	e.limit = math.MaxInt
-	first := &worker{engine: e, programs: map[int]*models.Program{}}
+	first := newWorker(e)
 	for e.Memory > 0 {
 		size := e.batch(ex)
 		p, err := first.program(size, ex)
@@ -80,7 +91,7 @@ func (e *Engine) plan(ex Examples) error {
 	}
 	e.workers = append(e.workers, first)
 	for range n - 1 {
-		e.workers = append(e.workers, &worker{engine: e, programs: map[int]*models.Program{}})
+		e.workers = append(e.workers, newWorker(e))
 	}
 	return nil
 }
@@ -88,13 +99,22 @@ func (e *Engine) plan(ex Examples) error {
 // Close releases the compiled graphs.
 func (e *Engine) Close() error {
 	for _, w := range e.workers {
-		for _, p := range w.programs {
-			if err := p.Close(); err != nil {
-				return fmt.Errorf("ablate: close: %w", err)
-			}
+		if err := errors.Join(release(w.programs), release(w.gradients)); err != nil {
+			return err
 		}
 	}
 	e.workers = nil
+	return nil
+}
+
+// release closes programs and forgets them.
+func release(programs map[int]*models.Program) error {
+	for size, p := range programs {
+		if err := p.Close(); err != nil {
+			return fmt.Errorf("ablate: close: %w", err)
+		}
+		delete(programs, size)
+	}
 	return nil
 }
 
@@ -223,16 +243,21 @@ func (w *worker) load(ex Examples, first, n int) (*models.Program, error) {
 	if err != nil {
 		return nil, err
 	}
+	return p, fill(p, ex, first, n)
+}
+
+// fill brings n examples from first on into p.
+func fill(p *models.Program, ex Examples, first, n int) error {
 	c, height, width := ex.Shape()
 	images, len := p.Images(), c*height*width
 	clear(images)
 	for i := range n {
 		if err := ex.Image(first+i, images[i*len:(i+1)*len]); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	p.Load()
-	return p, nil
+	return nil
 }
 
 // program returns the worker's program for size examples per run.

@@ -21,6 +21,7 @@ type Set struct {
 	softmax   func(*Columns)
 	layerNorm func(*Columns)
 	gelu      func(*Columns)
+	gradient  func(*Gradient)
 	winoIn    func(*Winograd)
 	winoOut   func(*Winograd)
 	bf16      *bf16 // nil: the set has no kernels over cells

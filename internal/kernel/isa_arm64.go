@@ -5,7 +5,7 @@ func assembled() []*Set { return []*Set{neon()} }
 
 func neon() *Set {
 	return &Set{Name: "neon", Lanes: 4, MaxRows: 8, MaxVecs: 3,
-		softmax: softmaxNEON, layerNorm: layerNormNEON, gelu: geluNEON,
+		softmax: softmaxNEON, layerNorm: layerNormNEON, gelu: geluNEON, gradient: gradientPortable,
 		winoIn: winogradInputNEON, winoOut: winogradOutputNEON,
 		tiles: [MaxRows][]func(*Tile){
 			{tile1x1NEON, tile1x2NEON, tile1x3NEON},

@@ -103,3 +103,39 @@ func Prediction(logits []float32) int {
 	}
 	return best
 }
+
+// Gradient writes to d [classes] the derivative of the output by every logit. Where several classes share the largest
+// logit beside the label's, the first of them counts as the largest.
+func (o Output) Gradient(logits []float32, label int, d []float32) {
+	clear(d)
+	switch o.kind {
+	case ownLogit:
+		d[label] = 1
+		return
+	case classLogit:
+		d[o.class] = 1
+		return
+	}
+	d[label] = 1
+	second := -1 // the largest beside the label's
+	for k, v := range logits {
+		if k != label && (second < 0 || v > logits[second]) {
+			second = k
+		}
+	}
+	if o.kind == margin {
+		d[second] = -1
+		return
+	}
+	var sum float64
+	for k, v := range logits {
+		if k != label {
+			sum += math.Exp(float64(v) - float64(logits[second]))
+		}
+	}
+	for k, v := range logits {
+		if k != label {
+			d[k] = float32(-math.Exp(float64(v)-float64(logits[second])) / sum)
+		}
+	}
+}

@@ -181,6 +181,7 @@ type Build struct {
 	BF16          bool        // see nn.NewBuilder; Set must have bfloat16
 	Batch         int         // examples per run
 	Height, Width int         // of the images, in pixels
+	Gradients     bool        // the program can run gradients too; not with BF16
 	Profile       *nn.Profile // where every op's time and work go; nil: nowhere
 }
 
@@ -191,6 +192,9 @@ func (m *Model) NewProgram(o Build) (*Program, error) {
 	}
 	b := nn.NewBuilder(o.Set, o.BF16, o.Batch, m.Channels, o.Height, o.Width, m.masked)
 	b.Profile(o.Profile)
+	if o.Gradients {
+		b.Differentiate()
+	}
 	p, err := b.Compile(m.build(b))
 	if err != nil {
 		return nil, fmt.Errorf("models: build %s: %w", m.Arch, err)
@@ -198,6 +202,8 @@ func (m *Model) NewProgram(o Build) (*Program, error) {
 	prog := &Program{Program: p}
 	for _, g := range m.Groups {
 		prog.keeps = append(prog.keeps, p.Keep(g.Key))
+		prog.wanted = append(prog.wanted, p.Wanted(g.Key))
+		prog.gradients = append(prog.gradients, p.KeepGradient(g.Key))
 	}
 	return prog, nil
 }
@@ -205,7 +211,9 @@ func (m *Model) NewProgram(o Build) (*Program, error) {
 // Program is a compiled model whose keep vectors are addressed by component.
 type Program struct {
 	*nn.Program
-	keeps [][]float32
+	keeps     [][]float32
+	wanted    [][]bool
+	gradients [][]float32 // [examples, rows] of each group
 }
 
 // SetKeep spreads keep [p], values in [0,1], over the component groups.
@@ -213,5 +221,22 @@ func (p *Program) SetKeep(keep []float32) {
 	for _, k := range p.keeps {
 		copy(k, keep)
 		keep = keep[len(k):]
+	}
+}
+
+// SetWanted says for which components [p] RunGradient shall compute the derivative by their keep values.
+func (p *Program) SetWanted(wanted []bool) {
+	for _, w := range p.wanted {
+		copy(w, wanted)
+		wanted = wanted[len(w):]
+	}
+}
+
+// KeepGradients writes to dst [p] the derivatives by every keep value, of the given example in the last RunGradient: 0
+// where they were not wanted.
+func (p *Program) KeepGradients(example int, dst []float32) {
+	for i, w := range p.wanted {
+		copy(dst[:len(w)], p.gradients[i][example*len(w):])
+		dst = dst[len(w):]
 	}
 }

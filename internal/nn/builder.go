@@ -23,11 +23,13 @@ type Builder struct {
 	names  map[string]bool // of tensors and ops in the graph
 	ops    map[*G.Node]fused
 	reads  map[*G.Node][]*G.Node // an op's inputs
+	others map[*G.Node]*G.Node   // the node of an op's second output
 	work   workspace
 	bytes  int64 // of the ops' outputs
 	err    error
 
 	profile *Profile // nil: nothing is timed
+	tape    *tape    // nil: no gradients
 }
 
 // Map is an activation in the graph under construction.
@@ -39,6 +41,9 @@ type Map struct {
 	frozen  bool       // no keep value reaches it
 	last    bool       // only the head reads it
 	holds   *constants // which channels hold one value; nil where that is never known
+	reached bool       // a keep value reaches it
+
+	gradient *Map // of what is differentiated with respect to the map: what its readers have added so far
 }
 
 // NewBuilder starts a graph for size examples of shape [c, h, w] per run; masked names the weights whose rows are components.
@@ -46,7 +51,7 @@ type Map struct {
 // softmax and the head stay float32, and so do a transformer's residual tokens.
 func NewBuilder(set *kernel.Set, bf16 bool, size, c, h, w int, masked map[string]bool) *Builder {
 	b := &Builder{set: set, bf16: bf16, graph: G.NewGraph(), batch: &Batch{}, size: size, masked: masked, keeps: map[string][]float32{}, names: map[string]bool{},
-		ops: map[*G.Node]fused{}, reads: map[*G.Node][]*G.Node{}}
+		ops: map[*G.Node]fused{}, reads: map[*G.Node][]*G.Node{}, others: map[*G.Node]*G.Node{}}
 	b.images = tensor.New(tensor.WithShape(size, c, h, w), tensor.Of(tensor.Float32))
 	b.input = b.value("images", b.images)
 	return b
@@ -182,12 +187,20 @@ func (b *Builder) stem(x *Map, l Layer, act Activation, pool bool, conv, out Pla
 	v, node := b.read(x, l)
 	c := newConv(b.set, l, v, x.Plane, conv, act, nil, b.masked[l.Key])
 	b.bytes += int64(8 * out.Len())
-	n := b.apply(newStem(c, pool, out, b.batch), append([]*G.Node{node}, b.layerInputs(c)...)...)
-	return &Map{Plane: out, node: n, holds: c.makes}
+	s := newStem(c, pool, out, b.batch)
+	s.linear = b.noteRaw(c)
+	m := &Map{Plane: out, node: b.apply(s, append([]*G.Node{node}, b.layerInputs(c)...)...), holds: c.makes, reached: c.masked}
+	if c.masked {
+		b.record(m, func(g *Map) { b.stemGradient(s, m, g) })
+	}
+	return m
 }
 
 // Conv applies a convolution or, on a map of height 1, a linear layer. The result has a border of pad.
 func (b *Builder) Conv(x *Map, l Layer, act Activation, pad int) *Map {
+	if b.tape != nil && act == GELU {
+		return b.gelu(b.Conv(x, l, None, pad))
+	}
 	if x.frozen {
 		out := b.outPlane(x, l, pad)
 		return b.stem(x, l, act, false, out, out)
@@ -197,8 +210,12 @@ func (b *Builder) Conv(x *Map, l Layer, act Activation, pad int) *Map {
 
 // ConvAdd adds the map skip before the activation.
 func (b *Builder) ConvAdd(x *Map, l Layer, act Activation, pad int, skip *Map) *Map {
-	return b.conv(x, l, act, pad, &residual{node: skip.node, plane: skip.Plane, stride: skip.Stride(), at: func(y int) int { return skip.At(y, 0) },
-		c: skip.C, flat: skip.contiguous()})
+	return b.conv(x, l, act, pad, residualOf(skip))
+}
+
+// residualOf adds the map x position by position.
+func residualOf(x *Map) *residual {
+	return &residual{of: x, node: x.node, plane: x.Plane, stride: x.Stride(), at: func(y int) int { return x.At(y, 0) }, c: x.C, flat: x.contiguous()}
 }
 
 // ConvAddSubsampled adds every second position of the map skip, its channel 0 to the result's channel shift: the
@@ -206,7 +223,7 @@ func (b *Builder) ConvAdd(x *Map, l Layer, act Activation, pad int, skip *Map) *
 func (b *Builder) ConvAddSubsampled(x *Map, l Layer, act Activation, pad int, skip *Map, shift int) *Map {
 	p := phasesOf(skip.Plane)
 	d := skip.Pad
-	return b.conv(x, l, act, pad, &residual{node: b.split(skip), plane: skip.Plane, stride: p.stride(),
+	return b.conv(x, l, act, pad, &residual{of: skip, halved: true, node: b.split(skip), plane: skip.Plane, stride: p.stride(),
 		at: func(y int) int { return p.at(2*y+d, d) }, shift: shift, c: skip.C})
 }
 
@@ -229,6 +246,7 @@ func (b *Builder) Head(x *Map, l Layer) *Map {
 func (b *Builder) layer(x *Map, v view, node *G.Node, l Layer, act Activation, out Plane, res *residual) *Map {
 	c := newConv(b.set, l, v, x.Plane, out, act, res, b.masked[l.Key])
 	c.reads = x.holds
+	c.raw = b.noteRaw(c)
 	if winogradFits(l, x.Plane) && b.err == nil {
 		c.wino = newWinograd(b.set, l, v, x.Plane, out, res, &b.work)
 	}
@@ -236,13 +254,19 @@ func (b *Builder) layer(x *Map, v view, node *G.Node, l Layer, act Activation, o
 	if res != nil {
 		inputs = append(inputs, res.node)
 	}
-	return &Map{Plane: out, node: b.apply(c, inputs...), holds: c.makes}
+	y := &Map{Plane: out, node: b.apply(c, inputs...), holds: c.makes, reached: x.reached || c.masked || res != nil && res.of.reached}
+	b.record(y, func(g *Map) { b.layerGradient(c, x, y, g) })
+	return y
 }
 
 // AveragePool averages the map over side x side windows that cover it.
 func (b *Builder) AveragePool(id string, x *Map, side int) *Map {
 	op, out := newPool(b.set, id, x.Plane, side)
-	return &Map{Plane: out, node: b.apply(op, x.node)}
+	y := &Map{Plane: out, node: b.apply(op, x.node), reached: x.reached}
+	b.record(y, func(g *Map) {
+		b.addGradient(x, &Map{Plane: x.Plane, node: b.apply(newSpread(op, g.Plane), g.node)})
+	})
+	return y
 }
 
 // Embed makes tokens of image patches; see embed. pos is [D, T].
@@ -263,17 +287,17 @@ func (b *Builder) LayerNorm(key string, x *Map, weight, bias []float32, eps floa
 	out := x.Plane
 	out.Cells = b.bf16 && !x.frozen && !x.last
 	op := newLayerNorm(b.set, key+"/op", x.Plane, out, eps, batch)
-	return &Map{Plane: out, node: b.apply(op, x.node, b.weight(key+".weight", weight, x.C), b.weight(key+".bias", bias, x.C)), frozen: x.frozen}
+	return &Map{Plane: out, node: b.apply(op, x.node, b.weight(key+".weight", weight, x.C), b.weight(key+".bias", bias, x.C)), frozen: x.frozen, reached: x.reached}
 }
 
 // Attention is multi-head self-attention on the concatenated projections qkv.
 func (b *Builder) Attention(id string, qkv *Map, tokens, heads int) *Map {
 	op := newAttention(b.set, id, qkv.Plane, tokens, heads)
-	return &Map{Plane: op.plane, node: b.apply(op, qkv.node)}
+	return &Map{Plane: op.plane, node: b.apply(op, qkv.node), reached: qkv.reached}
 }
 
 // ClassTokens picks every example's first token.
 func (b *Builder) ClassTokens(x *Map, tokens int) *Map {
 	op := newClassToken("class_tokens", x.Plane, tokens)
-	return &Map{Plane: op.out, node: b.apply(op, x.node), last: true}
+	return &Map{Plane: op.out, node: b.apply(op, x.node), last: true, reached: x.reached}
 }

@@ -50,6 +50,7 @@ type conv struct {
 	depth  int        // stored channels of the input
 	rows   []int32    // 0, 1, …, Out-1
 	shift  []float32  // the layer's shift with the constant inputs folded in
+	raw    *rawRows   // nil: no row is wanted
 	chosen [4][]int32 // output channels by (ablated, with residual)
 	live   []kernel.Offset
 	column kernel.Columns
@@ -57,6 +58,8 @@ type conv struct {
 
 // residual says where output channel c finds what is added to it: channel c-shift of a map, if there is one.
 type residual struct {
+	of     *Map // where it comes from
+	halved bool // every second position of it
 	node   *G.Node
 	plane  Plane // the channels' form
 	stride int
@@ -165,9 +168,11 @@ func (c *conv) compute(a layerArgs, dst []float32) {
 		w = a.derived
 	}
 	c.direct.run(operands{a: w, b: a.x, out: dst, res: a.res, relu: c.act == ReLU}, c.blocks)
+	c.directRaw(a)
 	if c.wino != nil {
 		c.wino.run(c, a, shift, dst)
 	}
+	c.applyKeep(a, c.raw.chosen(), dst)
 	if c.act == GELU {
 		c.gelu(dst)
 	}
@@ -178,8 +183,12 @@ func (c *conv) choose(a layerArgs, rows []int32) {
 	for i := range c.chosen {
 		c.chosen[i] = c.chosen[i][:0]
 	}
+	c.raw.choose()
 	for _, r := range rows {
 		class := 0
+		if c.raw.wants(r) {
+			continue
+		}
 		if a.keep != nil && a.keep[r] == 0 {
 			class = 1
 		}

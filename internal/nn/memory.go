@@ -14,7 +14,8 @@ import (
 // mixed: its zeros are written by nobody, so they must stay where they are.
 //
 // A graph runs in the order of gorgonia's Sort, which is stable.
-func (b *Builder) allocate() error {
+// With hold, every op keeps its output for itself: another graph will read it.
+func (b *Builder) allocate(hold bool) error {
 	sorted, err := G.Sort(b.graph)
 	if err != nil {
 		return fmt.Errorf("nn: sort graph: %w", err)
@@ -39,14 +40,10 @@ func (b *Builder) allocate() error {
 		return nil
 	}
 	ending := map[int][]*G.Node{}
-	for i := len(sorted) - 1; i >= 0; i-- {
-		n, at := sorted[i], len(sorted)-1-i
-		op, ok := b.ops[n]
-		if !ok {
-			continue
-		}
+	give := func(n *G.Node) {
+		op := b.ops[n]
 		var buf []float32
-		if !op.keeps() {
+		if !op.keeps() && !hold {
 			buf = take(op)
 		}
 		if buf == nil {
@@ -55,8 +52,21 @@ func (b *Builder) allocate() error {
 		}
 		op.bind(buf)
 		ending[last[n]] = append(ending[last[n]], n)
+	}
+	for i := len(sorted) - 1; i >= 0; i-- {
+		n, at := sorted[i], len(sorted)-1-i
+		op, ok := b.ops[n]
+		if !ok {
+			continue
+		}
+		if op.memory() == nil {
+			give(n)
+		}
+		if o := b.others[n]; o != nil {
+			give(o)
+		}
 		for _, done := range ending[at] {
-			if o := b.ops[done]; !o.keeps() {
+			if o := b.ops[done]; !o.keeps() && !hold {
 				free[o.form()] = append(free[o.form()], o.memory())
 			}
 		}

@@ -48,6 +48,9 @@ func (b *base) keeps() bool       { return b.lasts }
 func (b *base) form() any         { return b.layout }
 func (b *base) memory() []float32 { return b.buf }
 
+// tensor is the output, whose address is the same in every run.
+func (b *base) tensor() *tensor.Dense { return b.out }
+
 // size is the number of elements of the output.
 func (b *base) size() int { return b.shape.TotalSize() }
 
@@ -90,6 +93,7 @@ type fused interface {
 	keeps() bool
 	bind(buf []float32)
 	memory() []float32
+	tensor() *tensor.Dense
 }
 
 // apply adds op to the graph of its inputs and names the result after the op.

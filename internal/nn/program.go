@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"errors"
 	"fmt"
 
 	G "gorgonia.org/gorgonia"
@@ -16,6 +17,7 @@ type Program struct {
 	bytes   int64
 	vm      G.VM
 	logits  G.Value
+	back    *backward // nil: the program runs no gradients
 }
 
 // Compile closes the graph with the class scores in last, one position per example.
@@ -27,12 +29,17 @@ func (b *Builder) Compile(last *Map) (*Program, error) {
 	if err := distinct(b.graph); err != nil {
 		return nil, err
 	}
-	if err := b.allocate(); err != nil {
+	if err := b.allocate(b.tape != nil); err != nil {
 		return nil, err
 	}
 	p := &Program{size: b.size, images: b.images.Data().([]float32), batch: b.batch, keeps: b.keeps, classes: last.C, bytes: b.bytes + b.work.bytes()}
 	G.Read(out, &p.logits)
 	p.vm = G.NewTapeMachine(b.graph)
+	if b.tape != nil {
+		if err := b.compileBackward(p, last); err != nil {
+			return nil, err
+		}
+	}
 	return p, nil
 }
 
@@ -73,5 +80,10 @@ func (p *Program) Run() ([]float32, error) {
 	return floats(p.logits), nil
 }
 
-// Close releases the machine.
-func (p *Program) Close() error { return p.vm.Close() }
+// Close releases the machines.
+func (p *Program) Close() error {
+	if p.back != nil {
+		return errors.Join(p.vm.Close(), p.back.vm.Close())
+	}
+	return p.vm.Close()
+}

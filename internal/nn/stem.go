@@ -12,6 +12,7 @@ import (
 type stem struct {
 	conv // plans and computes the layer
 	frozen
+	linear  *rawRows // what the keep values scale, of all channels; nil: not kept
 	pool    bool
 	full    []float32 // output of the layer before pooling, where there is pooling
 	plane   Plane     // of the op's output
@@ -39,6 +40,7 @@ func (s *stem) Do(in ...G.Value) (G.Value, error) {
 	if s.stale() {
 		intact := a
 		intact.keep = nil
+		s.fillLinear(a)
 		s.write(intact, s.rows, s.cache)
 		for c := range s.state {
 			s.state[c] = float32(math.NaN())
@@ -77,12 +79,19 @@ func (s *stem) channel(buf []float32, c int) []float32 {
 
 // write computes the given channels of the op's output into dst.
 func (s *stem) write(a layerArgs, channels []int32, dst []float32) {
-	s.choose(a, channels)
+	full := dst
+	if s.pool {
+		full = s.full
+	}
+	if s.linear != nil {
+		s.applyLinear(a, channels, full)
+	} else {
+		s.choose(a, channels)
+		s.compute(a, full)
+	}
 	if !s.pool {
-		s.compute(a, dst)
 		return
 	}
-	s.compute(a, s.full)
 	for _, c := range channels {
 		s.maxPool(s.full[int(c)*s.conv.plane.Stride():], s.channel(dst, int(c)))
 	}

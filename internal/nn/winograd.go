@@ -32,6 +32,8 @@ func winogradFits(l Layer, x Plane) bool {
 type Derived struct {
 	onceFactors, onceCells sync.Once
 	factors, cells         []float32
+	onceTransposed         sync.Once
+	transposed             Layer
 }
 
 func (l Layer) derived() *Derived {
@@ -145,7 +147,7 @@ func (w *winograd) product(rows int) product {
 
 // run writes the kept rows of c to dst.
 func (w *winograd) run(c *conv, a layerArgs, shift, dst []float32) {
-	w.kept = append(append(w.kept[:0], c.chosen[0]...), c.chosen[2]...)
+	w.kept = append(append(append(w.kept[:0], c.chosen[0]...), c.chosen[2]...), c.raw.chosen()...)
 	slices.Sort(w.kept)
 	if len(w.kept) == 0 {
 		return
@@ -179,6 +181,10 @@ func (w *winograd) transformKept(c *conv, a layerArgs, shift, dst []float32, fir
 	y := first * kernel.WinogradTile
 	for i, r := range w.kept {
 		var res []float32
+		if c.raw.wants(r) {
+			w.transformRaw(c, a, i, int(r), first, rows)
+			continue
+		}
 		if c.res.covers(int(r)) {
 			at, _ := c.res.row(int(r))
 			res = a.res[int(at)+c.res.at(y):]
@@ -260,11 +266,17 @@ func (w *winograd) inputChannel(x []float32, at, rows int) {
 // transformOutput writes a strip of row r, the i-th kept one. dst and res (nil: none) start at the strip's first output.
 func (w *winograd) transformOutput(c *conv, a layerArgs, i, r int, shift, dst, res []float32, first, rows int) {
 	k := &w.kernelW
-	k.Plane = len(w.kept) * w.ld
 	k.Scale, k.Shift, k.ReLU = c.rowScale(a, int32(r)), shift[r], 0
 	if c.act == ReLU {
 		k.ReLU = 1
 	}
+	w.transformTiles(c, i, dst, res, first, rows)
+}
+
+// transformTiles writes a strip of the i-th kept row under the scale, shift and activation that are set.
+func (w *winograd) transformTiles(c *conv, i int, dst, res []float32, first, rows int) {
+	k := &w.kernelW
+	k.Plane = len(w.kept) * w.ld
 	resLen := w.resRowLen(c)
 	for t := range rows {
 		y := t * kernel.WinogradTile

@@ -1,0 +1,176 @@
+package nn
+
+import (
+	"fmt"
+
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// tape is what a graph needs to be run backwards. The backward pass is a graph of its own: its inputs are the gradient of
+// the logits and the output tensors of the forward graph's ops, which then keep their memory for themselves.
+type tape struct {
+	entries []entry
+	raws    map[string]*rawRows // by weight key
+	values  map[*G.Node]*G.Node // of the forward graph's ops: their outputs in the backward graph
+}
+
+// entry says how the gradient of out becomes gradients of what out was made from.
+type entry struct {
+	out  *Map
+	back func(g *Map)
+}
+
+// Differentiate makes the compiled program run gradients too; it comes before the first op is built.
+func (b *Builder) Differentiate() {
+	if b.bf16 {
+		b.fail("gradients are computed in float32 only")
+	}
+	b.tape = &tape{raws: map[string]*rawRows{}, values: map[*G.Node]*G.Node{}}
+}
+
+// record notes how the gradient g of out, a map of out's plane, is passed on. back builds ops of the backward graph and
+// hands their results to addGradient; it runs when the forward graph is complete, and only where out has a gradient.
+func (b *Builder) record(out *Map, back func(g *Map)) {
+	if b.tape != nil && out.reached {
+		b.tape.entries = append(b.tape.entries, entry{out, back})
+	}
+}
+
+// addGradient adds g, a map of x's plane, to the gradient of x. Nothing is added where no keep value reaches x.
+func (b *Builder) addGradient(x *Map, g *Map) {
+	switch {
+	case !x.reached:
+	case x.gradient == nil:
+		x.gradient = g
+	default:
+		b.fail("two gradients of one map are added by no layer")
+	}
+}
+
+// forward is the output of x in the backward graph.
+func (b *Builder) forward(x *Map) *G.Node {
+	if b.err != nil {
+		return b.input
+	}
+	n := b.tape.values[x.node]
+	if n == nil {
+		op := b.ops[x.node]
+		n = b.value(op.String()+"/value", op.tensor())
+		b.tape.values[x.node] = n
+	}
+	return n
+}
+
+// applyPair adds an op with a second output, which other makes available; it returns the nodes of both.
+func (b *Builder) applyPair(op fused, other fused, inputs ...*G.Node) (*G.Node, *G.Node) {
+	n := b.apply(op, inputs...)
+	o := b.apply(other, n)
+	if b.err == nil {
+		b.others[n] = o
+	}
+	return n, o
+}
+
+// second is the second output of an op, which wrote it already.
+type second struct{ base }
+
+func (s *second) Do(...G.Value) (G.Value, error) { return s.out, nil }
+
+func (s *second) class() string                         { return "second output" }
+func (s *second) work([]G.Value) (flops, bytes float64) { return 0, 0 }
+
+// backward is a compiled backward pass.
+type backward struct {
+	vm   G.VM
+	seed []float32 // [size, classes], the gradient of the logits
+	raws map[string]*rawRows
+}
+
+// compileBackward closes the backward graph of a program whose class scores are in last.
+func (b *Builder) compileBackward(p *Program, last *Map) error {
+	b.graph = G.NewGraph()
+	back := &backward{seed: make([]float32, b.size*last.C), raws: b.tape.raws}
+	seed := b.value("logits/gradient", tensor.New(tensor.WithShape(b.size, last.C), tensor.WithBacking(back.seed)))
+	last.gradient = &Map{Plane: last.Plane, node: b.apply(newSeed(last.Plane), seed)}
+	for i := len(b.tape.entries) - 1; i >= 0; i-- {
+		if e := b.tape.entries[i]; e.out.gradient != nil {
+			e.back(e.out.gradient)
+		}
+	}
+	if b.err != nil {
+		return b.err
+	}
+	if err := distinct(b.graph); err != nil {
+		return err
+	}
+	before := b.bytes
+	if err := b.allocate(false); err != nil {
+		return err
+	}
+	p.bytes += b.bytes - before
+	back.vm = G.NewTapeMachine(b.graph)
+	p.back = back
+	return nil
+}
+
+// seed brings the gradient of the logits [B, classes] into a plane of one position per example.
+type seed struct {
+	base
+	out Plane
+}
+
+func newSeed(out Plane) *seed {
+	return &seed{base: newPlaneBase("logits/gradient/plane", out), out: out}
+}
+
+func (s *seed) Do(in ...G.Value) (G.Value, error) {
+	g := floats(in[0])
+	for c := range s.out.C {
+		row := s.buf[c*s.out.Stride():][:s.out.W*s.out.G]
+		for i := range row {
+			row[i] = g[i*s.out.C+c]
+		}
+	}
+	return s.base.out, nil
+}
+
+// Wanted says, row by row of the weight key, which keep gradients the next RunGradient shall compute; nil where the rows
+// are no components or the program runs no gradients. Run computes the same logits whatever it says, up to rounding.
+func (p *Program) Wanted(key string) []bool {
+	if p.back == nil || p.back.raws[key] == nil {
+		return nil
+	}
+	return p.back.raws[key].wanted
+}
+
+// KeepGradient is what the last RunGradient computed for the weight key: [Size, rows], for each example the derivatives
+// by the keep values of the wanted rows, 0 for the others.
+func (p *Program) KeepGradient(key string) []float32 {
+	if p.back == nil || p.back.raws[key] == nil {
+		return nil
+	}
+	return p.back.raws[key].gradient
+}
+
+// RunGradient computes the logits as Run does, asks seed for the gradient of the output with respect to them, both
+// [Size, classes], and computes the keep gradients of the wanted rows. What is in dLogits at the call is undefined.
+//
+// Cost: about two forward passes more or less, the second with transposed weights; see BenchmarkGradientRow.
+func (p *Program) RunGradient(seed func(logits, dLogits []float32) error) ([]float32, error) {
+	logits, err := p.Run()
+	if err != nil {
+		return nil, err
+	}
+	if err := seed(logits, p.back.seed); err != nil {
+		return nil, err
+	}
+	for _, r := range p.back.raws {
+		clear(r.gradient)
+	}
+	p.back.vm.Reset()
+	if err := p.back.vm.RunAll(); err != nil {
+		return nil, fmt.Errorf("nn: run backward graph: %w", err)
+	}
+	return logits, nil
+}

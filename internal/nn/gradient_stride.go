@@ -1,0 +1,189 @@
+package nn
+
+import (
+	G "gorgonia.org/gorgonia"
+
+	"coar/internal/kernel"
+)
+
+// strided is the input gradient of a convolution of stride 2. Rows and columns of the input are split by parity: each of
+// the four parts is a convolution of stride 1 with the taps that reach it, computed by itself and then put in place.
+type strided struct {
+	base
+	layer  Layer // transposed
+	d, out Plane
+	parts  [4]phase
+	sum    bool // a gradient is added
+	blocker
+	row []float32 // the parts of the block's channels
+}
+
+// phase is the positions (2m+py, 2n+px) of the input, m < h, n < w.
+type phase struct {
+	product
+	py, px, h, w int
+	at           int // where the phase starts in a channel's work space
+}
+
+func (b *Builder) stridedGradient(x *Map, l Layer, d *Map) {
+	t := l.transposed()
+	op := &strided{base: newPlaneBase(t.Key+"/op", x.Plane), layer: t, d: d.Plane, out: x.Plane, sum: x.gradient != nil}
+	stride := 0
+	for i := range op.parts {
+		op.parts[i] = newPhase(b.set, l, d.Plane, x.Plane, i/2, i%2, stride)
+		stride = op.parts[i].at + oddLines(op.parts[i].h*op.parts[i].w*x.G)
+	}
+	op.row = buffer(stride * b.set.MaxRows)
+	b.bytes += int64(4 * len(op.row))
+	op.blocker.maxRows = b.set.MaxRows
+	op.add(t.Out, block{}, func(bl *block, i, r int) {
+		bl.a[i], bl.out[i], bl.scale[i] = int32(r*t.In*t.Kernel*t.Kernel), int32(i*stride), 1
+	})
+	inputs := []*G.Node{d.node, b.weight(t.Key, t.Weight, t.Out, t.In*t.Kernel*t.Kernel)}
+	if op.sum {
+		inputs = append(inputs, x.gradient.node)
+	}
+	x.gradient = &Map{Plane: x.Plane, node: b.apply(op, inputs...)}
+}
+
+// newPhase plans a part. Input position 2m+p is read through tap k by output position (2m+p+pad-k)/2, where that is whole.
+func newPhase(set *kernel.Set, l Layer, d, x Plane, py, px, at int) phase {
+	p := phase{py: py, px: px, h: (x.H - py + 1) / 2, w: (x.W - px + 1) / 2, at: at}
+	taps := func(parity int) (ks []int) {
+		for k := range l.Kernel {
+			if (parity+l.Pad-k)%2 == 0 {
+				ks = append(ks, k)
+			}
+		}
+		return ks
+	}
+	area := l.Kernel * l.Kernel
+	var steps []kernel.Offset
+	for r := range l.Out {
+		for _, ky := range taps(py) {
+			for _, kx := range taps(px) {
+				dy, dx := (py+l.Pad-ky)/2, (px+l.Pad-kx)/2
+				steps = append(steps, kernel.Offset{A: int32(r*area + area - 1 - ky*l.Kernel - kx), B: int32(r*d.Stride() + dy*d.RowLen() + dx*d.G)})
+			}
+		}
+	}
+	s := spans{lanes: set.Lanes, maxVecs: set.MaxVecs}
+	for y := range p.h {
+		s.row(d.At(y, 0), at+y*p.w*x.G, 0, p.w*x.G)
+	}
+	p.product = newProduct(set, steps, s, 0)
+	return p
+}
+
+// Do takes d and the transposed weight, and the gradient to add if there is one.
+func (s *strided) Do(in ...G.Value) (G.Value, error) {
+	d, w := floats(in[0]), floats(in[1])
+	var sum []float32
+	if s.sum {
+		sum = floats(in[2])
+	}
+	r := 0
+	for i := range s.blocks {
+		for p := range s.parts {
+			if len(s.parts[p].steps) > 0 {
+				s.parts[p].run(operands{a: w, b: d, out: s.row}, s.blocks[i:i+1])
+			}
+		}
+		for k := range s.blocks[i].rows {
+			at := r * s.out.Stride()
+			for p := range s.parts {
+				s.place(&s.parts[p], s.row[s.blocks[i].out[k]:], s.base.buf[at:], at, sum)
+			}
+			r++
+		}
+	}
+	return s.base.out, nil
+}
+
+// place writes one part of a channel, which starts at element at, to its positions in dst.
+func (s *strided) place(p *phase, src, dst []float32, at int, sum []float32) {
+	g := s.out.G
+	for y := range p.h {
+		from := src[p.at+y*p.w*g:][:p.w*g]
+		first := s.out.At(2*y+p.py, p.px)
+		to := dst[first:]
+		switch {
+		case len(p.steps) == 0 && sum == nil:
+			clear2nd(to, p.w, g)
+		case len(p.steps) == 0:
+			copy2nd(to, sum[at+first:], p.w, g)
+		case sum == nil:
+			spread2nd(to, from, p.w, g)
+		default:
+			add2nd(to, from, sum[at+first:], p.w, g)
+		}
+	}
+}
+
+func clear2nd(dst []float32, n, g int) {
+	for i := range n {
+		clear(dst[2*g*i:][:g])
+	}
+}
+
+// copy2nd copies every second one of n positions of g elements.
+func copy2nd(dst, src []float32, n, g int) {
+	for i := range n {
+		copy(dst[2*g*i:][:g], src[2*g*i:][:g])
+	}
+}
+
+// spread2nd writes n positions of g elements to every second position.
+func spread2nd(dst, src []float32, n, g int) {
+	for i := range n {
+		copy(dst[2*g*i:][:g], src[g*i:][:g])
+	}
+}
+
+// add2nd is spread2nd with every second position of sum added.
+func add2nd(dst, src, sum []float32, n, g int) {
+	for i := range n {
+		to, a, b := dst[2*g*i:][:g], src[g*i:][:g], sum[2*g*i:][:g]
+		for j, v := range a {
+			to[j] = v + b[j]
+		}
+	}
+}
+
+func (s *strided) class() string { return "gradient of a convolution of stride 2" }
+func (s *strided) work([]G.Value) (flops, bytes float64) {
+	taps := s.layer.Kernel * s.layer.Kernel
+	positions := (s.out.H + 1) / 2 * ((s.out.W + 1) / 2) * s.out.G
+	return 2 * float64(taps*s.layer.In*s.layer.Out*positions), floatBytes * float64(s.d.C*positions+2*s.out.C*s.out.H*s.out.W*s.out.G)
+}
+
+// upsample writes the gradient of every second position of a map, its channel 0 from channel shift: 0 elsewhere.
+type upsample struct {
+	base
+	in, out Plane
+	shift   int
+}
+
+func newUpsample(id string, in, out Plane, shift int) *upsample {
+	return &upsample{base: newPlaneBase(id, out), in: in, out: out, shift: shift}
+}
+
+func (u *upsample) Do(in ...G.Value) (G.Value, error) {
+	x, g := floats(in[0]), u.out.G
+	for c := range u.out.C {
+		src, dst := x[(c+u.shift)*u.in.Stride():], u.buf[c*u.out.Stride():]
+		for y := range u.out.H {
+			row := dst[u.out.At(y, 0):][:u.out.W*g]
+			clear(row)
+			if y%2 == 0 {
+				spread2nd(row, src[u.in.At(y/2, 0):], (u.out.W+1)/2, g)
+			}
+		}
+	}
+	return u.base.out, nil
+}
+
+func (u *upsample) class() string { return "gradient of a subsampled shortcut" }
+func (u *upsample) work([]G.Value) (flops, bytes float64) {
+	return 0, floatBytes * 1.25 * float64(u.out.C*u.out.H*u.out.W*u.out.G)
+}
