@@ -62,7 +62,7 @@ func (f *fitFiles) abort() {
 }
 
 // staleAfterFit are results that rest on the attributions and would be taken for the new ones'. Measured rows stay.
-var staleAfterFit = []string{store.EvaluationName, "evaluation/evaluation.csv", "evaluation/scatter.png", "evaluation/correlation.png"}
+var staleAfterFit = []string{store.EvaluationName, "evaluation/evaluation.csv", "evaluation/scatter.png", "evaluation/correlation.png", costName}
 
 // save writes the results, attributions last, and seals them. Attributions of an earlier fit go first: stopped in between,
 // there are none, rather than some beside the intercepts of another fit.

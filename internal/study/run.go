@@ -1,6 +1,7 @@
 package study
 
 import (
+	"errors"
 	"strings"
 
 	"coar/internal/dataset"
@@ -195,6 +196,7 @@ type Attributions struct {
 	NComponents int
 
 	file     *npy.File
+	errors   *npy.File    // nil where the fit had no standard errors
 	selected map[int]bool // nil: all examples are fitted
 }
 
@@ -215,8 +217,26 @@ func OpenAttributions(dir string, m *store.Manifest) (*Attributions, error) {
 	if a.Intercepts, err = store.ReadFloat32(dir, store.InterceptName, a.NExamples); err != nil {
 		return nil, err
 	}
-	a.file, err = store.OpenArray(dir, store.AttributionsName, npy.Float32, a.NExamples, a.NComponents)
-	return a, err
+	if a.file, err = store.OpenArray(dir, store.AttributionsName, npy.Float32, a.NExamples, a.NComponents); err != nil {
+		return nil, err
+	}
+	a.errors, err = store.OpenArray(dir, store.ErrorsName, npy.Float32, a.NExamples, a.NComponents)
+	if err != nil && fault.KindOf(err) != fault.Missing {
+		return nil, errors.Join(err, a.file.Close())
+	}
+	return a, nil
+}
+
+// Errors reads the standard errors of example i's attributions, in logits; nil where the fit had none.
+func (a *Attributions) Errors(i int) ([]float32, error) {
+	if a.errors == nil {
+		return nil, nil
+	}
+	se := make([]float32, a.NComponents)
+	if err := a.errors.ReadFloat32(i*a.NComponents, se); err != nil {
+		return nil, err
+	}
+	return se, nil
 }
 
 // Fitted says whether example i was among those that coar fit was asked for.
@@ -236,5 +256,11 @@ func (a *Attributions) Row(i int, theta []float32) error {
 	return nil
 }
 
-// Close closes the file.
-func (a *Attributions) Close() error { return a.file.Close() }
+// Close closes the files.
+func (a *Attributions) Close() error {
+	err := a.file.Close()
+	if a.errors != nil {
+		err = errors.Join(err, a.errors.Close())
+	}
+	return err
+}
