@@ -61,7 +61,8 @@ func (p *Plain) At(m float64) float64 {
 	return 1 / math.Sqrt(offset+slope/m)
 }
 
-// tail is the line 1/rho² = offset + slope/m through the last two points, which must rise.
+// tail is the line 1/rho² = offset + slope/m through the last two points, which must rise. Where they rise so fast that it
+// would lead to correlations above 1, it leads from the last point to 1: the rows it then names are too few, if anything.
 func (p *Plain) tail() (slope, offset float64, ok bool) {
 	n := len(p.Curve)
 	if n < 2 {
@@ -73,5 +74,8 @@ func (p *Plain) tail() (slope, offset float64, ok bool) {
 	}
 	ya, yb := 1/float64(a.Correlation*a.Correlation), 1/float64(b.Correlation*b.Correlation)
 	slope = (ya - yb) / (1/float64(a.Rows) - 1/float64(b.Rows))
-	return slope, yb - slope/float64(b.Rows), true
+	if offset = yb - slope/float64(b.Rows); offset < 1 {
+		slope, offset = (yb-1)*float64(b.Rows), 1
+	}
+	return slope, offset, true
 }

@@ -42,6 +42,11 @@ func TestPlainRows(t *testing.T) {
 			t.Errorf("%s: %v rows", name, p.Rows)
 		}
 	}
+	steep := Plain{Correlation: 0.9, Curve: []CurvePoint{{100, 0.2}, {200, 0.4}}}
+	steep.Solve()
+	if at := steep.At(float64(steep.Rows)); math.Abs(at-0.9) > 1e-9 || steep.At(1e12) > 1 {
+		t.Errorf("a steep curve: %g rows, where it is at %g; far out at %g", steep.Rows, at, steep.At(1e12))
+	}
 	first := Plain{Correlation: 0.1, Curve: curveOf(a, b, 100, 200)}
 	if first.Solve(); first.Rows != 100 || first.Extrapolated {
 		t.Errorf("a target below the curve: %v rows", first.Rows)
