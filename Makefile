@@ -40,9 +40,10 @@ bench-scaling: build
 bench-torch: build
 	$(PYTHON) testdata/oracle/bench_torch.py $(BIN)
 
-# Recomputes testdata/margins with PyTorch; needs `make deps`.
+# Recomputes testdata/margins and testdata/gradients with PyTorch; needs `make deps`.
 goldens:
 	$(PYTHON) testdata/oracle/golden_margins.py
+	$(PYTHON) testdata/oracle/golden_gradients.py
 
 generate:
 	$(GO) generate ./...

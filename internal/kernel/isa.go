@@ -21,7 +21,10 @@ type Set struct {
 	softmax   func(*Columns)
 	layerNorm func(*Columns)
 	gelu      func(*Columns)
+	back      derivatives
 	gradient  func(*Gradient)
+	transpose func(*Columns)
+	dots      func(*Columns)
 	winoIn    func(*Winograd)
 	winoOut   func(*Winograd)
 	bf16      *bf16 // nil: the set has no kernels over cells
@@ -42,6 +45,32 @@ func (s *Set) LayerNorm(c *Columns) { s.layerNorm(c) }
 
 // GELU writes x·Φ(x) of the first c.Cols elements of X to Y, rounded up to whole vectors. Absolute error below 5e-7 for |x| <= 10.
 func (s *Set) GELU(c *Columns) { s.gelu(c) }
+
+// derivatives are the kernels of gradients with respect to X.
+type derivatives struct{ softmax, layerNorm, gelu func(*Columns) }
+
+// SoftmaxGradient writes to Y the gradient of a column-wise softmax whose result is c.X: X∘(G − Σ X∘G).
+// Error below 2⁻²³·(rows + 2)·x·Σ|x·g|, the sum over the column, plus 2⁻²²·x·|g|.
+func (s *Set) SoftmaxGradient(c *Columns) { s.back.softmax(c) }
+
+// LayerNormGradient writes to Y the gradient of LayerNorm with respect to c.X, plus Res; Beta is not looked at.
+// Error below 4e-6·(largest |Gamma·G| of the column)/σ + 2⁻²³·|y|, σ the column's spread, for columns whose spread is not small beside their mean.
+func (s *Set) LayerNormGradient(c *Columns) { s.back.layerNorm(c) }
+
+// GELUGradient writes G·(Φ(x) + x·φ(x)) of the first c.Cols elements of X to Y, rounded up to whole vectors, φ the density of the
+// normal distribution. Error below 5e-7·|g|, however large x.
+func (s *Set) GELUGradient(c *Columns) { s.back.gelu(c) }
+
+// Dots writes Y[r·YStride] = Σ_j X[r·XStride+j]·G[r·GStride+j] over j < Cols, Cols >= 1; nothing beyond the rows is read.
+// Error below 2⁻²³·(Cols + 4)·Σ|x·g|. The order of additions depends on Cols and the vectors' length alone.
+func (s *Set) Dots(c *Columns) { s.dots(c) }
+
+// Transpose writes Y[j·YStride+i] = X[i·XStride+j] for i < Rows and j < Cols. Kernels round both up to whole squares of
+// TransposeSide, so that X must have such rows and Y such rows and columns; what lies there is undefined.
+func (s *Set) Transpose(c *Columns) { s.transpose(c) }
+
+// TransposeSide is the side of the squares that Transpose takes.
+const TransposeSide = 8
 
 // WinogradInput transforms one input channel's tiles; WinogradOutput one output channel's products. See abi.Winograd.
 func (s *Set) WinogradInput(w *Winograd)  { s.winoIn(w) }

@@ -139,6 +139,26 @@ func layerNormAVX512(c *Columns)
 //go:noescape
 func geluAVX512(c *Columns)
 
+// softmaxGradientAVX512 writes the gradient of a softmax whose result is X, in Y.
+//
+//go:noescape
+func softmaxGradientAVX512(c *Columns)
+
+// layerNormGradientAVX512 writes the gradient of the layer norm of each column of X, in Y.
+//
+//go:noescape
+func layerNormGradientAVX512(c *Columns)
+
+// geluGradientAVX512 writes the gradient of the exact GELU of row 0 of X to row 0 of Y.
+//
+//go:noescape
+func geluGradientAVX512(c *Columns)
+
+// dotsAVX512 writes the sum of products of each row of X with its row of G to a row of Y.
+//
+//go:noescape
+func dotsAVX512(c *Columns)
+
 // winogradInputAVX512 transforms 6x6 tiles of one input channel.
 //
 //go:noescape
@@ -148,6 +168,11 @@ func winogradInputAVX512(w *Winograd)
 //
 //go:noescape
 func winogradOutputAVX512(w *Winograd)
+
+// gradientAVX512 takes the gradient of one channel of a layer's output through the activation and the scale, and sums its products with Raw.
+//
+//go:noescape
+func gradientAVX512(a *Gradient)
 
 // tile1x1AVX2 computes a block of 1 rows by 1 vectors at every span.
 //
@@ -224,6 +249,26 @@ func layerNormAVX2(c *Columns)
 //go:noescape
 func geluAVX2(c *Columns)
 
+// softmaxGradientAVX2 writes the gradient of a softmax whose result is X, in Y.
+//
+//go:noescape
+func softmaxGradientAVX2(c *Columns)
+
+// layerNormGradientAVX2 writes the gradient of the layer norm of each column of X, in Y.
+//
+//go:noescape
+func layerNormGradientAVX2(c *Columns)
+
+// geluGradientAVX2 writes the gradient of the exact GELU of row 0 of X to row 0 of Y.
+//
+//go:noescape
+func geluGradientAVX2(c *Columns)
+
+// dotsAVX2 writes the sum of products of each row of X with its row of G to a row of Y.
+//
+//go:noescape
+func dotsAVX2(c *Columns)
+
 // winogradInputAVX2 transforms 6x6 tiles of one input channel.
 //
 //go:noescape
@@ -233,6 +278,16 @@ func winogradInputAVX2(w *Winograd)
 //
 //go:noescape
 func winogradOutputAVX2(w *Winograd)
+
+// gradientAVX2 takes the gradient of one channel of a layer's output through the activation and the scale, and sums its products with Raw.
+//
+//go:noescape
+func gradientAVX2(a *Gradient)
+
+// transposeAVX2 writes the transpose of X to Y.
+//
+//go:noescape
+func transposeAVX2(c *Columns)
 
 // tile1x1BF16 computes a block of 1 rows by 1 vectors at every span.
 //

@@ -202,6 +202,78 @@ DATA negHalf<>+56(SB)/4, $0xbf000000
 DATA negHalf<>+60(SB)/4, $0xbf000000
 GLOBL negHalf<>(SB), RODATA|NOPTR, $64
 
+DATA half<>+0(SB)/4, $0x3f000000
+DATA half<>+4(SB)/4, $0x3f000000
+DATA half<>+8(SB)/4, $0x3f000000
+DATA half<>+12(SB)/4, $0x3f000000
+DATA half<>+16(SB)/4, $0x3f000000
+DATA half<>+20(SB)/4, $0x3f000000
+DATA half<>+24(SB)/4, $0x3f000000
+DATA half<>+28(SB)/4, $0x3f000000
+DATA half<>+32(SB)/4, $0x3f000000
+DATA half<>+36(SB)/4, $0x3f000000
+DATA half<>+40(SB)/4, $0x3f000000
+DATA half<>+44(SB)/4, $0x3f000000
+DATA half<>+48(SB)/4, $0x3f000000
+DATA half<>+52(SB)/4, $0x3f000000
+DATA half<>+56(SB)/4, $0x3f000000
+DATA half<>+60(SB)/4, $0x3f000000
+GLOBL half<>(SB), RODATA|NOPTR, $64
+
+DATA invSqrt2Pi<>+0(SB)/4, $0x3ecc422a
+DATA invSqrt2Pi<>+4(SB)/4, $0x3ecc422a
+DATA invSqrt2Pi<>+8(SB)/4, $0x3ecc422a
+DATA invSqrt2Pi<>+12(SB)/4, $0x3ecc422a
+DATA invSqrt2Pi<>+16(SB)/4, $0x3ecc422a
+DATA invSqrt2Pi<>+20(SB)/4, $0x3ecc422a
+DATA invSqrt2Pi<>+24(SB)/4, $0x3ecc422a
+DATA invSqrt2Pi<>+28(SB)/4, $0x3ecc422a
+DATA invSqrt2Pi<>+32(SB)/4, $0x3ecc422a
+DATA invSqrt2Pi<>+36(SB)/4, $0x3ecc422a
+DATA invSqrt2Pi<>+40(SB)/4, $0x3ecc422a
+DATA invSqrt2Pi<>+44(SB)/4, $0x3ecc422a
+DATA invSqrt2Pi<>+48(SB)/4, $0x3ecc422a
+DATA invSqrt2Pi<>+52(SB)/4, $0x3ecc422a
+DATA invSqrt2Pi<>+56(SB)/4, $0x3ecc422a
+DATA invSqrt2Pi<>+60(SB)/4, $0x3ecc422a
+GLOBL invSqrt2Pi<>(SB), RODATA|NOPTR, $64
+
+DATA geluLo<>+0(SB)/4, $0xc1500000
+DATA geluLo<>+4(SB)/4, $0xc1500000
+DATA geluLo<>+8(SB)/4, $0xc1500000
+DATA geluLo<>+12(SB)/4, $0xc1500000
+DATA geluLo<>+16(SB)/4, $0xc1500000
+DATA geluLo<>+20(SB)/4, $0xc1500000
+DATA geluLo<>+24(SB)/4, $0xc1500000
+DATA geluLo<>+28(SB)/4, $0xc1500000
+DATA geluLo<>+32(SB)/4, $0xc1500000
+DATA geluLo<>+36(SB)/4, $0xc1500000
+DATA geluLo<>+40(SB)/4, $0xc1500000
+DATA geluLo<>+44(SB)/4, $0xc1500000
+DATA geluLo<>+48(SB)/4, $0xc1500000
+DATA geluLo<>+52(SB)/4, $0xc1500000
+DATA geluLo<>+56(SB)/4, $0xc1500000
+DATA geluLo<>+60(SB)/4, $0xc1500000
+GLOBL geluLo<>(SB), RODATA|NOPTR, $64
+
+DATA geluHi<>+0(SB)/4, $0x41500000
+DATA geluHi<>+4(SB)/4, $0x41500000
+DATA geluHi<>+8(SB)/4, $0x41500000
+DATA geluHi<>+12(SB)/4, $0x41500000
+DATA geluHi<>+16(SB)/4, $0x41500000
+DATA geluHi<>+20(SB)/4, $0x41500000
+DATA geluHi<>+24(SB)/4, $0x41500000
+DATA geluHi<>+28(SB)/4, $0x41500000
+DATA geluHi<>+32(SB)/4, $0x41500000
+DATA geluHi<>+36(SB)/4, $0x41500000
+DATA geluHi<>+40(SB)/4, $0x41500000
+DATA geluHi<>+44(SB)/4, $0x41500000
+DATA geluHi<>+48(SB)/4, $0x41500000
+DATA geluHi<>+52(SB)/4, $0x41500000
+DATA geluHi<>+56(SB)/4, $0x41500000
+DATA geluHi<>+60(SB)/4, $0x41500000
+GLOBL geluHi<>(SB), RODATA|NOPTR, $64
+
 DATA expC0<>+0(SB)/4, $0x39506967
 DATA expC0<>+4(SB)/4, $0x39506967
 DATA expC0<>+8(SB)/4, $0x39506967
@@ -5328,6 +5400,342 @@ gelu_AVX512_done:
 	VZEROUPPER
 	RET
 
+// func softmaxGradientAVX512(c *Columns)
+// Requires: AVX, AVX512F
+TEXT ·softmaxGradientAVX512(SB), NOSPLIT, $0-8
+	MOVQ c+0(FP), R15
+	MOVQ (R15), AX
+	MOVQ 24(R15), BX
+	MOVQ 112(R15), CX
+	MOVQ 120(R15), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	MOVQ 96(R15), SI
+	MOVQ 104(R15), R8
+	MOVQ 136(R15), R13
+	MOVQ 160(R15), R14
+	SHLQ $0x02, R14
+
+softmaxGradient_AVX512_columns:
+	CMPQ   R8, $0x00
+	JLE    softmaxGradient_AVX512_done
+	VPXORD Z0, Z0, Z0
+	MOVQ   R13, R12
+	MOVQ   AX, R9
+	MOVQ   BX, R10
+	MOVQ   SI, DI
+
+softmaxGradient_AVX512_sum:
+	VMOVUPS     (R9), Z1
+	VFMADD231PS (R12), Z1, Z0
+	ADDQ        R14, R12
+	ADDQ        CX, R9
+	ADDQ        DX, R10
+	DECQ        DI
+	JNZ         softmaxGradient_AVX512_sum
+	MOVQ        R13, R12
+	MOVQ        AX, R9
+	MOVQ        BX, R10
+	MOVQ        SI, DI
+
+softmaxGradient_AVX512_apply:
+	VMOVUPS (R12), Z1
+	VSUBPS  Z0, Z1, Z1
+	VMULPS  (R9), Z1, Z1
+	VMOVUPS Z1, (R10)
+	ADDQ    R14, R12
+	ADDQ    CX, R9
+	ADDQ    DX, R10
+	DECQ    DI
+	JNZ     softmaxGradient_AVX512_apply
+	ADDQ    $0x40, R13
+	ADDQ    $0x40, AX
+	ADDQ    $0x40, BX
+	SUBQ    $0x10, R8
+	JMP     softmaxGradient_AVX512_columns
+
+softmaxGradient_AVX512_done:
+	VZEROUPPER
+	RET
+
+// func layerNormGradientAVX512(c *Columns)
+// Requires: AVX, AVX512F
+TEXT ·layerNormGradientAVX512(SB), NOSPLIT, $0-8
+	MOVQ c+0(FP), R15
+	MOVQ (R15), AX
+	MOVQ 24(R15), BX
+	MOVQ 112(R15), CX
+	MOVQ 120(R15), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	MOVQ 96(R15), SI
+	MOVQ 104(R15), R8
+	MOVQ 136(R15), R13
+	MOVQ 160(R15), R14
+	SHLQ $0x02, R14
+
+layerNormGradient_AVX512_columns:
+	CMPQ         R8, $0x00
+	JLE          layerNormGradient_AVX512_done
+	VBROADCASTSS 132(R15), Z3
+	VPXORD       Z0, Z0, Z0
+	MOVQ         AX, R9
+	MOVQ         BX, R10
+	MOVQ         SI, DI
+
+layerNormGradient_AVX512_mean:
+	VADDPS (R9), Z0, Z0
+	ADDQ   CX, R9
+	ADDQ   DX, R10
+	DECQ   DI
+	JNZ    layerNormGradient_AVX512_mean
+	VMULPS Z3, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	MOVQ   AX, R9
+	MOVQ   BX, R10
+	MOVQ   SI, DI
+
+layerNormGradient_AVX512_variance:
+	VMOVUPS      (R9), Z2
+	VSUBPS       Z0, Z2, Z2
+	VFMADD231PS  Z2, Z2, Z1
+	ADDQ         CX, R9
+	ADDQ         DX, R10
+	DECQ         DI
+	JNZ          layerNormGradient_AVX512_variance
+	VMULPS       Z3, Z1, Z1
+	VBROADCASTSS 128(R15), Z2
+	VADDPS       Z2, Z1, Z1
+	VSQRTPS      Z1, Z1
+	VMOVUPS      one<>+0(SB), Z2
+	VDIVPS       Z1, Z2, Z1
+	VPXORD       Z4, Z4, Z4
+	VPXORD       Z5, Z5, Z5
+	MOVQ         48(R15), R11
+	MOVQ         R13, R12
+	MOVQ         AX, R9
+	MOVQ         BX, R10
+	MOVQ         SI, DI
+
+layerNormGradient_AVX512_sums:
+	VBROADCASTSS (R11), Z6
+	ADDQ         $0x04, R11
+	VMULPS       (R12), Z6, Z6
+	VMOVUPS      (R9), Z2
+	VSUBPS       Z0, Z2, Z2
+	VADDPS       Z6, Z4, Z4
+	VFMADD231PS  Z2, Z6, Z5
+	ADDQ         R14, R12
+	ADDQ         CX, R9
+	ADDQ         DX, R10
+	DECQ         DI
+	JNZ          layerNormGradient_AVX512_sums
+	VMULPS       Z3, Z4, Z4
+	VMULPS       Z3, Z5, Z5
+	VMULPS       Z1, Z5, Z5
+	VMULPS       Z1, Z5, Z5
+	MOVQ         48(R15), R11
+	CMPQ         176(R15), $0x00
+	JE           layerNormGradient_AVX512_plain
+	MOVQ         24(R15), DI
+	MOVQ         168(R15), R15
+	SUBQ         DI, R15
+	MOVQ         R13, R12
+	MOVQ         AX, R9
+	MOVQ         BX, R10
+	MOVQ         SI, DI
+
+layerNormGradient_AVX512_add:
+	VBROADCASTSS (R11), Z6
+	ADDQ         $0x04, R11
+	VMULPS       (R12), Z6, Z6
+	VMOVUPS      (R9), Z2
+	VSUBPS       Z0, Z2, Z2
+	VSUBPS       Z4, Z6, Z6
+	VFNMADD231PS Z2, Z5, Z6
+	VFMADD213PS  (R10)(R15*1), Z1, Z6
+	VMOVUPS      Z6, (R10)
+	ADDQ         R14, R12
+	ADDQ         CX, R9
+	ADDQ         DX, R10
+	DECQ         DI
+	JNZ          layerNormGradient_AVX512_add
+	MOVQ         c+0(FP), R15
+	JMP          layerNormGradient_AVX512_next
+
+layerNormGradient_AVX512_plain:
+	MOVQ R13, R12
+	MOVQ AX, R9
+	MOVQ BX, R10
+	MOVQ SI, DI
+
+layerNormGradient_AVX512_apply:
+	VBROADCASTSS (R11), Z6
+	ADDQ         $0x04, R11
+	VMULPS       (R12), Z6, Z6
+	VMOVUPS      (R9), Z2
+	VSUBPS       Z0, Z2, Z2
+	VSUBPS       Z4, Z6, Z6
+	VFNMADD231PS Z2, Z5, Z6
+	VMULPS       Z1, Z6, Z6
+	VMOVUPS      Z6, (R10)
+	ADDQ         R14, R12
+	ADDQ         CX, R9
+	ADDQ         DX, R10
+	DECQ         DI
+	JNZ          layerNormGradient_AVX512_apply
+
+layerNormGradient_AVX512_next:
+	ADDQ $0x40, R13
+	ADDQ $0x40, AX
+	ADDQ $0x40, BX
+	SUBQ $0x10, R8
+	JMP  layerNormGradient_AVX512_columns
+
+layerNormGradient_AVX512_done:
+	VZEROUPPER
+	RET
+
+// func geluGradientAVX512(c *Columns)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·geluGradientAVX512(SB), NOSPLIT, $0-8
+	VMOVUPS expLo<>+0(SB), Z8
+	VMOVUPS expHi<>+0(SB), Z9
+	VMOVUPS geluLo<>+0(SB), Z10
+	VMOVUPS geluHi<>+0(SB), Z11
+	MOVQ    c+0(FP), R15
+	MOVQ    (R15), AX
+	MOVQ    24(R15), BX
+	MOVQ    112(R15), CX
+	MOVQ    120(R15), DX
+	SHLQ    $0x02, CX
+	SHLQ    $0x02, DX
+	MOVQ    96(R15), SI
+	MOVQ    104(R15), R8
+	MOVQ    136(R15), R13
+	MOVQ    160(R15), R14
+	SHLQ    $0x02, R14
+
+geluGradient_AVX512_columns:
+	CMPQ         R8, $0x00
+	JLE          geluGradient_AVX512_done
+	VMOVUPS      (AX), Z0
+	VMAXPS       Z0, Z10, Z0
+	VMINPS       Z0, Z11, Z0
+	VANDPS       abs<>+0(SB), Z0, Z1
+	VMOVUPS      one<>+0(SB), Z3
+	VMOVAPS      Z3, Z4
+	VFMADD231PS  erfP<>+0(SB), Z1, Z4
+	VDIVPS       Z4, Z3, Z3
+	VMOVUPS      erfC0<>+0(SB), Z2
+	VFMADD213PS  erfC1<>+0(SB), Z3, Z2
+	VFMADD213PS  erfC2<>+0(SB), Z3, Z2
+	VFMADD213PS  erfC3<>+0(SB), Z3, Z2
+	VFMADD213PS  erfC4<>+0(SB), Z3, Z2
+	VMULPS       Z3, Z2, Z2
+	VMULPS       Z0, Z0, Z4
+	VMULPS       negHalf<>+0(SB), Z4, Z4
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMULPS       log2e<>+0(SB), Z4, Z5
+	VRNDSCALEPS  $0x08, Z5, Z5
+	VFNMADD231PS ln2Hi<>+0(SB), Z5, Z4
+	VFNMADD231PS ln2Lo<>+0(SB), Z5, Z4
+	VMOVUPS      expC0<>+0(SB), Z6
+	VFMADD213PS  expC1<>+0(SB), Z4, Z6
+	VFMADD213PS  expC2<>+0(SB), Z4, Z6
+	VFMADD213PS  expC3<>+0(SB), Z4, Z6
+	VFMADD213PS  expC4<>+0(SB), Z4, Z6
+	VFMADD213PS  expC5<>+0(SB), Z4, Z6
+	VMULPS       Z4, Z6, Z6
+	VFMADD213PS  Z4, Z4, Z6
+	VADDPS       one<>+0(SB), Z6, Z6
+	VCVTPS2DQ    Z5, Z5
+	VPADDD       exponentBias<>+0(SB), Z5, Z5
+	VPSLLD       $0x17, Z5, Z5
+	VMULPS       Z5, Z6, Z4
+	VMULPS       Z4, Z2, Z2
+	VMOVUPS      half<>+0(SB), Z3
+	VSUBPS       Z2, Z3, Z2
+	VMOVUPS      abs<>+0(SB), Z1
+	VANDNPS      Z0, Z1, Z1
+	VXORPS       Z1, Z2, Z2
+	VADDPS       Z3, Z2, Z2
+	VMULPS       Z0, Z4, Z4
+	VFMADD231PS  invSqrt2Pi<>+0(SB), Z4, Z2
+	VMULPS       (R13), Z2, Z2
+	VMOVUPS      Z2, (BX)
+	ADDQ         $0x40, R13
+	ADDQ         $0x40, AX
+	ADDQ         $0x40, BX
+	SUBQ         $0x10, R8
+	JMP          geluGradient_AVX512_columns
+
+geluGradient_AVX512_done:
+	VZEROUPPER
+	RET
+
+// func dotsAVX512(c *Columns)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·dotsAVX512(SB), NOSPLIT, $0-8
+	MOVQ  c+0(FP), R15
+	MOVQ  (R15), AX
+	MOVQ  24(R15), BX
+	MOVQ  136(R15), CX
+	MOVQ  112(R15), DX
+	MOVQ  120(R15), SI
+	MOVQ  160(R15), DI
+	MOVQ  96(R15), R8
+	MOVQ  104(R15), R9
+	SHLQ  $0x02, DX
+	SHLQ  $0x02, SI
+	SHLQ  $0x02, DI
+	MOVQ  R9, R12
+	DECQ  R9
+	ANDQ  $-16, R9
+	SUBQ  R9, R12
+	MOVQ  $0x00000001, R10
+	SHLXQ R12, R10, R10
+	DECQ  R10
+	KMOVW R10, K1
+
+dots_AVX512_row:
+	CMPQ   R8, $0x00
+	JLE    dots_AVX512_done
+	VPXORD Z0, Z0, Z0
+	XORQ   R11, R11
+
+dots_AVX512_vector:
+	CMPQ        R11, R9
+	JGE         dots_AVX512_tail
+	VMOVUPS     (AX)(R11*4), Z1
+	VFMADD231PS (CX)(R11*4), Z1, Z0
+	ADDQ        $0x10, R11
+	JMP         dots_AVX512_vector
+
+dots_AVX512_tail:
+	VMOVUPS.Z     (AX)(R11*4), K1, Z1
+	VMOVUPS.Z     (CX)(R11*4), K1, Z3
+	VFMADD231PS   Z3, Z1, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPS        Y1, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPS        X1, X0, X0
+	VMOVHLPS      X0, X0, X1
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (BX)
+	ADDQ          DX, AX
+	ADDQ          DI, CX
+	ADDQ          SI, BX
+	DECQ          R8
+	JMP           dots_AVX512_row
+
+dots_AVX512_done:
+	VZEROUPPER
+	RET
+
 // func winogradInputAVX512(w *Winograd)
 // Requires: AVX, AVX512F
 TEXT ·winogradInputAVX512(SB), NOSPLIT, $0-8
@@ -6258,6 +6666,289 @@ winogradOutput_AVX512_next:
 	JNZ  winogradOutput_AVX512_tile
 
 winogradOutput_AVX512_end:
+	VZEROUPPER
+	RET
+
+// func gradientAVX512(a *Gradient)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·gradientAVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), R15
+	MOVQ         (R15), AX
+	MOVQ         24(R15), BX
+	MOVQ         48(R15), CX
+	MOVQ         72(R15), DX
+	MOVQ         96(R15), SI
+	MOVQ         120(R15), DI
+	MOVQ         144(R15), R11
+	MOVQ         152(R15), R8
+	VBROADCASTSS 208(R15), Z0
+	VPXORD       Z1, Z1, Z1
+	MOVQ         R8, R12
+	ANDQ         $-16, R12
+	SUBQ         R12, R8
+	SHLQ         $0x02, R12
+	MOVQ         $0x00000001, R9
+	SHLXQ        R8, R9, R9
+	DECQ         R9
+	KMOVW        R9, K1
+	TESTQ        R11, R11
+	JZ           gradient_AVX512_end
+	CMPQ         200(R15), $0x00
+	JNE          gradient_AVX512_001_try
+	CMPQ         80(R15), $0x00
+	JNE          gradient_AVX512_001_try
+	CMPQ         56(R15), $0x00
+	JNE          gradient_AVX512_001_try
+
+gradient_AVX512_000_row:
+	XORQ R10, R10
+
+gradient_AVX512_000_vector:
+	CMPQ    R10, R12
+	JGE     gradient_AVX512_000_tail
+	VMOVUPS (AX)(R10*1), Z3
+	VMULPS  Z0, Z3, Z4
+	VMOVUPS Z4, (SI)(R10*1)
+	ADDQ    $0x40, R10
+	JMP     gradient_AVX512_000_vector
+
+gradient_AVX512_000_tail:
+	TESTQ   R8, R8
+	JZ      gradient_AVX512_000_next
+	VMOVUPS (AX)(R10*1), Z3
+	VMULPS  Z0, Z3, Z4
+	VMOVUPS Z4, K1, (SI)(R10*1)
+
+gradient_AVX512_000_next:
+	MOVQ 160(R15), R13
+	LEAQ (AX)(R13*4), AX
+	MOVQ 192(R15), R13
+	LEAQ (SI)(R13*4), SI
+	DECQ R11
+	JNZ  gradient_AVX512_000_row
+	JMP  gradient_AVX512_end
+
+gradient_AVX512_001_try:
+	CMPQ 200(R15), $0x00
+	JNE  gradient_AVX512_100_try
+	CMPQ 80(R15), $0x00
+	JNE  gradient_AVX512_100_try
+	CMPQ 56(R15), $0x00
+	JE   gradient_AVX512_100_try
+
+gradient_AVX512_001_row:
+	XORQ R10, R10
+
+gradient_AVX512_001_vector:
+	CMPQ        R10, R12
+	JGE         gradient_AVX512_001_tail
+	VMOVUPS     (AX)(R10*1), Z3
+	VMULPS      Z0, Z3, Z4
+	VMOVUPS     Z4, (SI)(R10*1)
+	VMOVUPS     (DI)(R10*1), Z4
+	VFMADD231PS (CX)(R10*1), Z3, Z4
+	VMOVUPS     Z4, (DI)(R10*1)
+	ADDQ        $0x40, R10
+	JMP         gradient_AVX512_001_vector
+
+gradient_AVX512_001_tail:
+	TESTQ       R8, R8
+	JZ          gradient_AVX512_001_next
+	VMOVUPS     (AX)(R10*1), Z3
+	VMULPS      Z0, Z3, Z4
+	VMOVUPS     Z4, K1, (SI)(R10*1)
+	VMOVUPS     (DI)(R10*1), Z4
+	VFMADD231PS (CX)(R10*1), Z3, Z4
+	VMOVUPS     Z4, (DI)(R10*1)
+
+gradient_AVX512_001_next:
+	MOVQ 160(R15), R13
+	LEAQ (AX)(R13*4), AX
+	MOVQ 176(R15), R13
+	LEAQ (CX)(R13*4), CX
+	MOVQ 192(R15), R13
+	LEAQ (SI)(R13*4), SI
+	DECQ R11
+	JNZ  gradient_AVX512_001_row
+	JMP  gradient_AVX512_end
+
+gradient_AVX512_100_try:
+	CMPQ 200(R15), $0x00
+	JE   gradient_AVX512_101_try
+	CMPQ 80(R15), $0x00
+	JNE  gradient_AVX512_101_try
+	CMPQ 56(R15), $0x00
+	JNE  gradient_AVX512_101_try
+
+gradient_AVX512_100_row:
+	XORQ R10, R10
+
+gradient_AVX512_100_vector:
+	CMPQ      R10, R12
+	JGE       gradient_AVX512_100_tail
+	VCMPPS    $0x11, (BX)(R10*1), Z1, K2
+	VMOVUPS.Z (AX)(R10*1), K2, Z3
+	VMULPS    Z0, Z3, Z4
+	VMOVUPS   Z4, (SI)(R10*1)
+	ADDQ      $0x40, R10
+	JMP       gradient_AVX512_100_vector
+
+gradient_AVX512_100_tail:
+	TESTQ     R8, R8
+	JZ        gradient_AVX512_100_next
+	VCMPPS    $0x11, (BX)(R10*1), Z1, K2
+	VMOVUPS.Z (AX)(R10*1), K2, Z3
+	VMULPS    Z0, Z3, Z4
+	VMOVUPS   Z4, K1, (SI)(R10*1)
+
+gradient_AVX512_100_next:
+	MOVQ 160(R15), R13
+	LEAQ (AX)(R13*4), AX
+	MOVQ 168(R15), R13
+	LEAQ (BX)(R13*4), BX
+	MOVQ 192(R15), R13
+	LEAQ (SI)(R13*4), SI
+	DECQ R11
+	JNZ  gradient_AVX512_100_row
+	JMP  gradient_AVX512_end
+
+gradient_AVX512_101_try:
+	CMPQ 200(R15), $0x00
+	JE   gradient_AVX512_110_try
+	CMPQ 80(R15), $0x00
+	JNE  gradient_AVX512_110_try
+	CMPQ 56(R15), $0x00
+	JE   gradient_AVX512_110_try
+
+gradient_AVX512_101_row:
+	XORQ R10, R10
+
+gradient_AVX512_101_vector:
+	CMPQ        R10, R12
+	JGE         gradient_AVX512_101_tail
+	VCMPPS      $0x11, (BX)(R10*1), Z1, K2
+	VMOVUPS.Z   (AX)(R10*1), K2, Z3
+	VMULPS      Z0, Z3, Z4
+	VMOVUPS     Z4, (SI)(R10*1)
+	VMOVUPS     (DI)(R10*1), Z4
+	VFMADD231PS (CX)(R10*1), Z3, Z4
+	VMOVUPS     Z4, (DI)(R10*1)
+	ADDQ        $0x40, R10
+	JMP         gradient_AVX512_101_vector
+
+gradient_AVX512_101_tail:
+	TESTQ       R8, R8
+	JZ          gradient_AVX512_101_next
+	VCMPPS      $0x11, (BX)(R10*1), Z1, K2
+	VMOVUPS.Z   (AX)(R10*1), K2, Z3
+	VMULPS      Z0, Z3, Z4
+	VMOVUPS     Z4, K1, (SI)(R10*1)
+	VMOVUPS     (DI)(R10*1), Z4
+	VFMADD231PS (CX)(R10*1), Z3, Z4
+	VMOVUPS     Z4, (DI)(R10*1)
+
+gradient_AVX512_101_next:
+	MOVQ 160(R15), R13
+	LEAQ (AX)(R13*4), AX
+	MOVQ 168(R15), R13
+	LEAQ (BX)(R13*4), BX
+	MOVQ 176(R15), R13
+	LEAQ (CX)(R13*4), CX
+	MOVQ 192(R15), R13
+	LEAQ (SI)(R13*4), SI
+	DECQ R11
+	JNZ  gradient_AVX512_101_row
+	JMP  gradient_AVX512_end
+
+gradient_AVX512_110_try:
+	CMPQ 200(R15), $0x00
+	JE   gradient_AVX512_111_try
+	CMPQ 80(R15), $0x00
+	JE   gradient_AVX512_111_try
+	CMPQ 56(R15), $0x00
+	JNE  gradient_AVX512_111_try
+
+gradient_AVX512_110_row:
+	XORQ R10, R10
+
+gradient_AVX512_110_vector:
+	CMPQ      R10, R12
+	JGE       gradient_AVX512_110_tail
+	VCMPPS    $0x11, (BX)(R10*1), Z1, K2
+	VMOVUPS.Z (AX)(R10*1), K2, Z3
+	VMOVUPS   Z3, (DX)(R10*1)
+	VMULPS    Z0, Z3, Z4
+	VMOVUPS   Z4, (SI)(R10*1)
+	ADDQ      $0x40, R10
+	JMP       gradient_AVX512_110_vector
+
+gradient_AVX512_110_tail:
+	TESTQ     R8, R8
+	JZ        gradient_AVX512_110_next
+	VCMPPS    $0x11, (BX)(R10*1), Z1, K2
+	VMOVUPS.Z (AX)(R10*1), K2, Z3
+	VMOVUPS   Z3, K1, (DX)(R10*1)
+	VMULPS    Z0, Z3, Z4
+	VMOVUPS   Z4, K1, (SI)(R10*1)
+
+gradient_AVX512_110_next:
+	MOVQ 160(R15), R13
+	LEAQ (AX)(R13*4), AX
+	MOVQ 168(R15), R13
+	LEAQ (BX)(R13*4), BX
+	MOVQ 184(R15), R13
+	LEAQ (DX)(R13*4), DX
+	MOVQ 192(R15), R13
+	LEAQ (SI)(R13*4), SI
+	DECQ R11
+	JNZ  gradient_AVX512_110_row
+	JMP  gradient_AVX512_end
+
+gradient_AVX512_111_try:
+gradient_AVX512_111_row:
+	XORQ R10, R10
+
+gradient_AVX512_111_vector:
+	CMPQ        R10, R12
+	JGE         gradient_AVX512_111_tail
+	VCMPPS      $0x11, (BX)(R10*1), Z1, K2
+	VMOVUPS.Z   (AX)(R10*1), K2, Z3
+	VMOVUPS     Z3, (DX)(R10*1)
+	VMULPS      Z0, Z3, Z4
+	VMOVUPS     Z4, (SI)(R10*1)
+	VMOVUPS     (DI)(R10*1), Z4
+	VFMADD231PS (CX)(R10*1), Z3, Z4
+	VMOVUPS     Z4, (DI)(R10*1)
+	ADDQ        $0x40, R10
+	JMP         gradient_AVX512_111_vector
+
+gradient_AVX512_111_tail:
+	TESTQ       R8, R8
+	JZ          gradient_AVX512_111_next
+	VCMPPS      $0x11, (BX)(R10*1), Z1, K2
+	VMOVUPS.Z   (AX)(R10*1), K2, Z3
+	VMOVUPS     Z3, K1, (DX)(R10*1)
+	VMULPS      Z0, Z3, Z4
+	VMOVUPS     Z4, K1, (SI)(R10*1)
+	VMOVUPS     (DI)(R10*1), Z4
+	VFMADD231PS (CX)(R10*1), Z3, Z4
+	VMOVUPS     Z4, (DI)(R10*1)
+
+gradient_AVX512_111_next:
+	MOVQ 160(R15), R13
+	LEAQ (AX)(R13*4), AX
+	MOVQ 168(R15), R13
+	LEAQ (BX)(R13*4), BX
+	MOVQ 176(R15), R13
+	LEAQ (CX)(R13*4), CX
+	MOVQ 184(R15), R13
+	LEAQ (DX)(R13*4), DX
+	MOVQ 192(R15), R13
+	LEAQ (SI)(R13*4), SI
+	DECQ R11
+	JNZ  gradient_AVX512_111_row
+
+gradient_AVX512_end:
 	VZEROUPPER
 	RET
 
@@ -8306,6 +8997,339 @@ gelu_AVX2_done:
 	VZEROUPPER
 	RET
 
+// func softmaxGradientAVX2(c *Columns)
+// Requires: AVX, FMA3
+TEXT ·softmaxGradientAVX2(SB), NOSPLIT, $0-8
+	MOVQ c+0(FP), R15
+	MOVQ (R15), AX
+	MOVQ 24(R15), BX
+	MOVQ 112(R15), CX
+	MOVQ 120(R15), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	MOVQ 96(R15), SI
+	MOVQ 104(R15), R8
+	MOVQ 136(R15), R13
+	MOVQ 160(R15), R14
+	SHLQ $0x02, R14
+
+softmaxGradient_AVX2_columns:
+	CMPQ   R8, $0x00
+	JLE    softmaxGradient_AVX2_done
+	VXORPS Y0, Y0, Y0
+	MOVQ   R13, R12
+	MOVQ   AX, R9
+	MOVQ   BX, R10
+	MOVQ   SI, DI
+
+softmaxGradient_AVX2_sum:
+	VMOVUPS     (R9), Y1
+	VFMADD231PS (R12), Y1, Y0
+	ADDQ        R14, R12
+	ADDQ        CX, R9
+	ADDQ        DX, R10
+	DECQ        DI
+	JNZ         softmaxGradient_AVX2_sum
+	MOVQ        R13, R12
+	MOVQ        AX, R9
+	MOVQ        BX, R10
+	MOVQ        SI, DI
+
+softmaxGradient_AVX2_apply:
+	VMOVUPS (R12), Y1
+	VSUBPS  Y0, Y1, Y1
+	VMULPS  (R9), Y1, Y1
+	VMOVUPS Y1, (R10)
+	ADDQ    R14, R12
+	ADDQ    CX, R9
+	ADDQ    DX, R10
+	DECQ    DI
+	JNZ     softmaxGradient_AVX2_apply
+	ADDQ    $0x20, R13
+	ADDQ    $0x20, AX
+	ADDQ    $0x20, BX
+	SUBQ    $0x08, R8
+	JMP     softmaxGradient_AVX2_columns
+
+softmaxGradient_AVX2_done:
+	VZEROUPPER
+	RET
+
+// func layerNormGradientAVX2(c *Columns)
+// Requires: AVX, FMA3
+TEXT ·layerNormGradientAVX2(SB), NOSPLIT, $0-8
+	MOVQ c+0(FP), R15
+	MOVQ (R15), AX
+	MOVQ 24(R15), BX
+	MOVQ 112(R15), CX
+	MOVQ 120(R15), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	MOVQ 96(R15), SI
+	MOVQ 104(R15), R8
+	MOVQ 136(R15), R13
+	MOVQ 160(R15), R14
+	SHLQ $0x02, R14
+
+layerNormGradient_AVX2_columns:
+	CMPQ         R8, $0x00
+	JLE          layerNormGradient_AVX2_done
+	VBROADCASTSS 132(R15), Y3
+	VXORPS       Y0, Y0, Y0
+	MOVQ         AX, R9
+	MOVQ         BX, R10
+	MOVQ         SI, DI
+
+layerNormGradient_AVX2_mean:
+	VADDPS (R9), Y0, Y0
+	ADDQ   CX, R9
+	ADDQ   DX, R10
+	DECQ   DI
+	JNZ    layerNormGradient_AVX2_mean
+	VMULPS Y3, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	MOVQ   AX, R9
+	MOVQ   BX, R10
+	MOVQ   SI, DI
+
+layerNormGradient_AVX2_variance:
+	VMOVUPS      (R9), Y2
+	VSUBPS       Y0, Y2, Y2
+	VFMADD231PS  Y2, Y2, Y1
+	ADDQ         CX, R9
+	ADDQ         DX, R10
+	DECQ         DI
+	JNZ          layerNormGradient_AVX2_variance
+	VMULPS       Y3, Y1, Y1
+	VBROADCASTSS 128(R15), Y2
+	VADDPS       Y2, Y1, Y1
+	VSQRTPS      Y1, Y1
+	VMOVUPS      one<>+0(SB), Y2
+	VDIVPS       Y1, Y2, Y1
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	MOVQ         48(R15), R11
+	MOVQ         R13, R12
+	MOVQ         AX, R9
+	MOVQ         BX, R10
+	MOVQ         SI, DI
+
+layerNormGradient_AVX2_sums:
+	VBROADCASTSS (R11), Y6
+	ADDQ         $0x04, R11
+	VMULPS       (R12), Y6, Y6
+	VMOVUPS      (R9), Y2
+	VSUBPS       Y0, Y2, Y2
+	VADDPS       Y6, Y4, Y4
+	VFMADD231PS  Y2, Y6, Y5
+	ADDQ         R14, R12
+	ADDQ         CX, R9
+	ADDQ         DX, R10
+	DECQ         DI
+	JNZ          layerNormGradient_AVX2_sums
+	VMULPS       Y3, Y4, Y4
+	VMULPS       Y3, Y5, Y5
+	VMULPS       Y1, Y5, Y5
+	VMULPS       Y1, Y5, Y5
+	MOVQ         48(R15), R11
+	CMPQ         176(R15), $0x00
+	JE           layerNormGradient_AVX2_plain
+	MOVQ         24(R15), DI
+	MOVQ         168(R15), R15
+	SUBQ         DI, R15
+	MOVQ         R13, R12
+	MOVQ         AX, R9
+	MOVQ         BX, R10
+	MOVQ         SI, DI
+
+layerNormGradient_AVX2_add:
+	VBROADCASTSS (R11), Y6
+	ADDQ         $0x04, R11
+	VMULPS       (R12), Y6, Y6
+	VMOVUPS      (R9), Y2
+	VSUBPS       Y0, Y2, Y2
+	VSUBPS       Y4, Y6, Y6
+	VFNMADD231PS Y2, Y5, Y6
+	VFMADD213PS  (R10)(R15*1), Y1, Y6
+	VMOVUPS      Y6, (R10)
+	ADDQ         R14, R12
+	ADDQ         CX, R9
+	ADDQ         DX, R10
+	DECQ         DI
+	JNZ          layerNormGradient_AVX2_add
+	MOVQ         c+0(FP), R15
+	JMP          layerNormGradient_AVX2_next
+
+layerNormGradient_AVX2_plain:
+	MOVQ R13, R12
+	MOVQ AX, R9
+	MOVQ BX, R10
+	MOVQ SI, DI
+
+layerNormGradient_AVX2_apply:
+	VBROADCASTSS (R11), Y6
+	ADDQ         $0x04, R11
+	VMULPS       (R12), Y6, Y6
+	VMOVUPS      (R9), Y2
+	VSUBPS       Y0, Y2, Y2
+	VSUBPS       Y4, Y6, Y6
+	VFNMADD231PS Y2, Y5, Y6
+	VMULPS       Y1, Y6, Y6
+	VMOVUPS      Y6, (R10)
+	ADDQ         R14, R12
+	ADDQ         CX, R9
+	ADDQ         DX, R10
+	DECQ         DI
+	JNZ          layerNormGradient_AVX2_apply
+
+layerNormGradient_AVX2_next:
+	ADDQ $0x20, R13
+	ADDQ $0x20, AX
+	ADDQ $0x20, BX
+	SUBQ $0x08, R8
+	JMP  layerNormGradient_AVX2_columns
+
+layerNormGradient_AVX2_done:
+	VZEROUPPER
+	RET
+
+// func geluGradientAVX2(c *Columns)
+// Requires: AVX, AVX2, FMA3
+TEXT ·geluGradientAVX2(SB), NOSPLIT, $0-8
+	VMOVUPS expLo<>+0(SB), Y8
+	VMOVUPS expHi<>+0(SB), Y9
+	VMOVUPS geluLo<>+0(SB), Y10
+	VMOVUPS geluHi<>+0(SB), Y11
+	MOVQ    c+0(FP), R15
+	MOVQ    (R15), AX
+	MOVQ    24(R15), BX
+	MOVQ    112(R15), CX
+	MOVQ    120(R15), DX
+	SHLQ    $0x02, CX
+	SHLQ    $0x02, DX
+	MOVQ    96(R15), SI
+	MOVQ    104(R15), R8
+	MOVQ    136(R15), R13
+	MOVQ    160(R15), R14
+	SHLQ    $0x02, R14
+
+geluGradient_AVX2_columns:
+	CMPQ         R8, $0x00
+	JLE          geluGradient_AVX2_done
+	VMOVUPS      (AX), Y0
+	VMAXPS       Y0, Y10, Y0
+	VMINPS       Y0, Y11, Y0
+	VANDPS       abs<>+0(SB), Y0, Y1
+	VMOVUPS      one<>+0(SB), Y3
+	VMOVAPS      Y3, Y4
+	VFMADD231PS  erfP<>+0(SB), Y1, Y4
+	VDIVPS       Y4, Y3, Y3
+	VMOVUPS      erfC0<>+0(SB), Y2
+	VFMADD213PS  erfC1<>+0(SB), Y3, Y2
+	VFMADD213PS  erfC2<>+0(SB), Y3, Y2
+	VFMADD213PS  erfC3<>+0(SB), Y3, Y2
+	VFMADD213PS  erfC4<>+0(SB), Y3, Y2
+	VMULPS       Y3, Y2, Y2
+	VMULPS       Y0, Y0, Y4
+	VMULPS       negHalf<>+0(SB), Y4, Y4
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMULPS       log2e<>+0(SB), Y4, Y5
+	VROUNDPS     $0x08, Y5, Y5
+	VFNMADD231PS ln2Hi<>+0(SB), Y5, Y4
+	VFNMADD231PS ln2Lo<>+0(SB), Y5, Y4
+	VMOVUPS      expC0<>+0(SB), Y6
+	VFMADD213PS  expC1<>+0(SB), Y4, Y6
+	VFMADD213PS  expC2<>+0(SB), Y4, Y6
+	VFMADD213PS  expC3<>+0(SB), Y4, Y6
+	VFMADD213PS  expC4<>+0(SB), Y4, Y6
+	VFMADD213PS  expC5<>+0(SB), Y4, Y6
+	VMULPS       Y4, Y6, Y6
+	VFMADD213PS  Y4, Y4, Y6
+	VADDPS       one<>+0(SB), Y6, Y6
+	VCVTPS2DQ    Y5, Y5
+	VPADDD       exponentBias<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y6, Y4
+	VMULPS       Y4, Y2, Y2
+	VMOVUPS      half<>+0(SB), Y3
+	VSUBPS       Y2, Y3, Y2
+	VMOVUPS      abs<>+0(SB), Y1
+	VANDNPS      Y0, Y1, Y1
+	VXORPS       Y1, Y2, Y2
+	VADDPS       Y3, Y2, Y2
+	VMULPS       Y0, Y4, Y4
+	VFMADD231PS  invSqrt2Pi<>+0(SB), Y4, Y2
+	VMULPS       (R13), Y2, Y2
+	VMOVUPS      Y2, (BX)
+	ADDQ         $0x20, R13
+	ADDQ         $0x20, AX
+	ADDQ         $0x20, BX
+	SUBQ         $0x08, R8
+	JMP          geluGradient_AVX2_columns
+
+geluGradient_AVX2_done:
+	VZEROUPPER
+	RET
+
+// func dotsAVX2(c *Columns)
+// Requires: AVX, FMA3
+TEXT ·dotsAVX2(SB), NOSPLIT, $0-8
+	MOVQ    c+0(FP), R15
+	MOVQ    (R15), AX
+	MOVQ    24(R15), BX
+	MOVQ    136(R15), CX
+	MOVQ    112(R15), DX
+	MOVQ    120(R15), SI
+	MOVQ    160(R15), DI
+	MOVQ    96(R15), R8
+	MOVQ    104(R15), R9
+	SHLQ    $0x02, DX
+	SHLQ    $0x02, SI
+	SHLQ    $0x02, DI
+	MOVQ    R9, R12
+	DECQ    R9
+	ANDQ    $-8, R9
+	SUBQ    R9, R12
+	LEAQ    laneMask<>+0(SB), R10
+	NEGQ    R12
+	VMOVUPS 32(R10)(R12*4), Y2
+
+dots_AVX2_row:
+	CMPQ   R8, $0x00
+	JLE    dots_AVX2_done
+	VXORPS Y0, Y0, Y0
+	XORQ   R11, R11
+
+dots_AVX2_vector:
+	CMPQ        R11, R9
+	JGE         dots_AVX2_tail
+	VMOVUPS     (AX)(R11*4), Y1
+	VFMADD231PS (CX)(R11*4), Y1, Y0
+	ADDQ        $0x08, R11
+	JMP         dots_AVX2_vector
+
+dots_AVX2_tail:
+	VMASKMOVPS   (AX)(R11*4), Y2, Y1
+	VMASKMOVPS   (CX)(R11*4), Y2, Y3
+	VFMADD231PS  Y3, Y1, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VMOVHLPS     X0, X0, X1
+	VADDPS       X1, X0, X0
+	VMOVSHDUP    X0, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (BX)
+	ADDQ         DX, AX
+	ADDQ         DI, CX
+	ADDQ         SI, BX
+	DECQ         R8
+	JMP          dots_AVX2_row
+
+dots_AVX2_done:
+	VZEROUPPER
+	RET
+
 // func winogradInputAVX2(w *Winograd)
 // Requires: AVX, FMA3
 TEXT ·winogradInputAVX2(SB), NOSPLIT, $0-8
@@ -9236,6 +10260,371 @@ winogradOutput_AVX2_next:
 	JNZ  winogradOutput_AVX2_tile
 
 winogradOutput_AVX2_end:
+	VZEROUPPER
+	RET
+
+// func gradientAVX2(a *Gradient)
+// Requires: AVX, FMA3
+TEXT ·gradientAVX2(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), R15
+	MOVQ         (R15), AX
+	MOVQ         24(R15), BX
+	MOVQ         48(R15), CX
+	MOVQ         72(R15), DX
+	MOVQ         96(R15), SI
+	MOVQ         120(R15), DI
+	MOVQ         144(R15), R11
+	MOVQ         152(R15), R8
+	VBROADCASTSS 208(R15), Y0
+	VXORPS       Y1, Y1, Y1
+	MOVQ         R8, R12
+	ANDQ         $-8, R12
+	SUBQ         R12, R8
+	SHLQ         $0x02, R12
+	LEAQ         laneMask<>+0(SB), R9
+	MOVQ         R8, R10
+	NEGQ         R10
+	VMOVUPS      32(R9)(R10*4), Y2
+	TESTQ        R11, R11
+	JZ           gradient_AVX2_end
+	CMPQ         200(R15), $0x00
+	JNE          gradient_AVX2_001_try
+	CMPQ         80(R15), $0x00
+	JNE          gradient_AVX2_001_try
+	CMPQ         56(R15), $0x00
+	JNE          gradient_AVX2_001_try
+
+gradient_AVX2_000_row:
+	XORQ R10, R10
+
+gradient_AVX2_000_vector:
+	CMPQ    R10, R12
+	JGE     gradient_AVX2_000_tail
+	VMOVUPS (AX)(R10*1), Y3
+	VMULPS  Y0, Y3, Y4
+	VMOVUPS Y4, (SI)(R10*1)
+	ADDQ    $0x20, R10
+	JMP     gradient_AVX2_000_vector
+
+gradient_AVX2_000_tail:
+	TESTQ      R8, R8
+	JZ         gradient_AVX2_000_next
+	VMOVUPS    (AX)(R10*1), Y3
+	VMULPS     Y0, Y3, Y4
+	VMASKMOVPS Y4, Y2, (SI)(R10*1)
+
+gradient_AVX2_000_next:
+	MOVQ 160(R15), R13
+	LEAQ (AX)(R13*4), AX
+	MOVQ 192(R15), R13
+	LEAQ (SI)(R13*4), SI
+	DECQ R11
+	JNZ  gradient_AVX2_000_row
+	JMP  gradient_AVX2_end
+
+gradient_AVX2_001_try:
+	CMPQ 200(R15), $0x00
+	JNE  gradient_AVX2_100_try
+	CMPQ 80(R15), $0x00
+	JNE  gradient_AVX2_100_try
+	CMPQ 56(R15), $0x00
+	JE   gradient_AVX2_100_try
+
+gradient_AVX2_001_row:
+	XORQ R10, R10
+
+gradient_AVX2_001_vector:
+	CMPQ        R10, R12
+	JGE         gradient_AVX2_001_tail
+	VMOVUPS     (AX)(R10*1), Y3
+	VMULPS      Y0, Y3, Y4
+	VMOVUPS     Y4, (SI)(R10*1)
+	VMOVUPS     (DI)(R10*1), Y4
+	VFMADD231PS (CX)(R10*1), Y3, Y4
+	VMOVUPS     Y4, (DI)(R10*1)
+	ADDQ        $0x20, R10
+	JMP         gradient_AVX2_001_vector
+
+gradient_AVX2_001_tail:
+	TESTQ       R8, R8
+	JZ          gradient_AVX2_001_next
+	VMOVUPS     (AX)(R10*1), Y3
+	VMULPS      Y0, Y3, Y4
+	VMASKMOVPS  Y4, Y2, (SI)(R10*1)
+	VMOVUPS     (DI)(R10*1), Y4
+	VFMADD231PS (CX)(R10*1), Y3, Y4
+	VMOVUPS     Y4, (DI)(R10*1)
+
+gradient_AVX2_001_next:
+	MOVQ 160(R15), R13
+	LEAQ (AX)(R13*4), AX
+	MOVQ 176(R15), R13
+	LEAQ (CX)(R13*4), CX
+	MOVQ 192(R15), R13
+	LEAQ (SI)(R13*4), SI
+	DECQ R11
+	JNZ  gradient_AVX2_001_row
+	JMP  gradient_AVX2_end
+
+gradient_AVX2_100_try:
+	CMPQ 200(R15), $0x00
+	JE   gradient_AVX2_101_try
+	CMPQ 80(R15), $0x00
+	JNE  gradient_AVX2_101_try
+	CMPQ 56(R15), $0x00
+	JNE  gradient_AVX2_101_try
+
+gradient_AVX2_100_row:
+	XORQ R10, R10
+
+gradient_AVX2_100_vector:
+	CMPQ    R10, R12
+	JGE     gradient_AVX2_100_tail
+	VCMPPS  $0x11, (BX)(R10*1), Y1, Y3
+	VANDPS  (AX)(R10*1), Y3, Y3
+	VMULPS  Y0, Y3, Y4
+	VMOVUPS Y4, (SI)(R10*1)
+	ADDQ    $0x20, R10
+	JMP     gradient_AVX2_100_vector
+
+gradient_AVX2_100_tail:
+	TESTQ      R8, R8
+	JZ         gradient_AVX2_100_next
+	VCMPPS     $0x11, (BX)(R10*1), Y1, Y3
+	VANDPS     (AX)(R10*1), Y3, Y3
+	VMULPS     Y0, Y3, Y4
+	VMASKMOVPS Y4, Y2, (SI)(R10*1)
+
+gradient_AVX2_100_next:
+	MOVQ 160(R15), R13
+	LEAQ (AX)(R13*4), AX
+	MOVQ 168(R15), R13
+	LEAQ (BX)(R13*4), BX
+	MOVQ 192(R15), R13
+	LEAQ (SI)(R13*4), SI
+	DECQ R11
+	JNZ  gradient_AVX2_100_row
+	JMP  gradient_AVX2_end
+
+gradient_AVX2_101_try:
+	CMPQ 200(R15), $0x00
+	JE   gradient_AVX2_110_try
+	CMPQ 80(R15), $0x00
+	JNE  gradient_AVX2_110_try
+	CMPQ 56(R15), $0x00
+	JE   gradient_AVX2_110_try
+
+gradient_AVX2_101_row:
+	XORQ R10, R10
+
+gradient_AVX2_101_vector:
+	CMPQ        R10, R12
+	JGE         gradient_AVX2_101_tail
+	VCMPPS      $0x11, (BX)(R10*1), Y1, Y3
+	VANDPS      (AX)(R10*1), Y3, Y3
+	VMULPS      Y0, Y3, Y4
+	VMOVUPS     Y4, (SI)(R10*1)
+	VMOVUPS     (DI)(R10*1), Y4
+	VFMADD231PS (CX)(R10*1), Y3, Y4
+	VMOVUPS     Y4, (DI)(R10*1)
+	ADDQ        $0x20, R10
+	JMP         gradient_AVX2_101_vector
+
+gradient_AVX2_101_tail:
+	TESTQ       R8, R8
+	JZ          gradient_AVX2_101_next
+	VCMPPS      $0x11, (BX)(R10*1), Y1, Y3
+	VANDPS      (AX)(R10*1), Y3, Y3
+	VMULPS      Y0, Y3, Y4
+	VMASKMOVPS  Y4, Y2, (SI)(R10*1)
+	VMOVUPS     (DI)(R10*1), Y4
+	VFMADD231PS (CX)(R10*1), Y3, Y4
+	VMOVUPS     Y4, (DI)(R10*1)
+
+gradient_AVX2_101_next:
+	MOVQ 160(R15), R13
+	LEAQ (AX)(R13*4), AX
+	MOVQ 168(R15), R13
+	LEAQ (BX)(R13*4), BX
+	MOVQ 176(R15), R13
+	LEAQ (CX)(R13*4), CX
+	MOVQ 192(R15), R13
+	LEAQ (SI)(R13*4), SI
+	DECQ R11
+	JNZ  gradient_AVX2_101_row
+	JMP  gradient_AVX2_end
+
+gradient_AVX2_110_try:
+	CMPQ 200(R15), $0x00
+	JE   gradient_AVX2_111_try
+	CMPQ 80(R15), $0x00
+	JE   gradient_AVX2_111_try
+	CMPQ 56(R15), $0x00
+	JNE  gradient_AVX2_111_try
+
+gradient_AVX2_110_row:
+	XORQ R10, R10
+
+gradient_AVX2_110_vector:
+	CMPQ    R10, R12
+	JGE     gradient_AVX2_110_tail
+	VCMPPS  $0x11, (BX)(R10*1), Y1, Y3
+	VANDPS  (AX)(R10*1), Y3, Y3
+	VMOVUPS Y3, (DX)(R10*1)
+	VMULPS  Y0, Y3, Y4
+	VMOVUPS Y4, (SI)(R10*1)
+	ADDQ    $0x20, R10
+	JMP     gradient_AVX2_110_vector
+
+gradient_AVX2_110_tail:
+	TESTQ      R8, R8
+	JZ         gradient_AVX2_110_next
+	VCMPPS     $0x11, (BX)(R10*1), Y1, Y3
+	VANDPS     (AX)(R10*1), Y3, Y3
+	VMASKMOVPS Y3, Y2, (DX)(R10*1)
+	VMULPS     Y0, Y3, Y4
+	VMASKMOVPS Y4, Y2, (SI)(R10*1)
+
+gradient_AVX2_110_next:
+	MOVQ 160(R15), R13
+	LEAQ (AX)(R13*4), AX
+	MOVQ 168(R15), R13
+	LEAQ (BX)(R13*4), BX
+	MOVQ 184(R15), R13
+	LEAQ (DX)(R13*4), DX
+	MOVQ 192(R15), R13
+	LEAQ (SI)(R13*4), SI
+	DECQ R11
+	JNZ  gradient_AVX2_110_row
+	JMP  gradient_AVX2_end
+
+gradient_AVX2_111_try:
+gradient_AVX2_111_row:
+	XORQ R10, R10
+
+gradient_AVX2_111_vector:
+	CMPQ        R10, R12
+	JGE         gradient_AVX2_111_tail
+	VCMPPS      $0x11, (BX)(R10*1), Y1, Y3
+	VANDPS      (AX)(R10*1), Y3, Y3
+	VMOVUPS     Y3, (DX)(R10*1)
+	VMULPS      Y0, Y3, Y4
+	VMOVUPS     Y4, (SI)(R10*1)
+	VMOVUPS     (DI)(R10*1), Y4
+	VFMADD231PS (CX)(R10*1), Y3, Y4
+	VMOVUPS     Y4, (DI)(R10*1)
+	ADDQ        $0x20, R10
+	JMP         gradient_AVX2_111_vector
+
+gradient_AVX2_111_tail:
+	TESTQ       R8, R8
+	JZ          gradient_AVX2_111_next
+	VCMPPS      $0x11, (BX)(R10*1), Y1, Y3
+	VANDPS      (AX)(R10*1), Y3, Y3
+	VMASKMOVPS  Y3, Y2, (DX)(R10*1)
+	VMULPS      Y0, Y3, Y4
+	VMASKMOVPS  Y4, Y2, (SI)(R10*1)
+	VMOVUPS     (DI)(R10*1), Y4
+	VFMADD231PS (CX)(R10*1), Y3, Y4
+	VMOVUPS     Y4, (DI)(R10*1)
+
+gradient_AVX2_111_next:
+	MOVQ 160(R15), R13
+	LEAQ (AX)(R13*4), AX
+	MOVQ 168(R15), R13
+	LEAQ (BX)(R13*4), BX
+	MOVQ 176(R15), R13
+	LEAQ (CX)(R13*4), CX
+	MOVQ 184(R15), R13
+	LEAQ (DX)(R13*4), DX
+	MOVQ 192(R15), R13
+	LEAQ (SI)(R13*4), SI
+	DECQ R11
+	JNZ  gradient_AVX2_111_row
+
+gradient_AVX2_end:
+	VZEROUPPER
+	RET
+
+// func transposeAVX2(c *Columns)
+// Requires: AVX
+TEXT ·transposeAVX2(SB), NOSPLIT, $0-8
+	MOVQ c+0(FP), R15
+	MOVQ (R15), AX
+	MOVQ 24(R15), BX
+	MOVQ 112(R15), CX
+	MOVQ 120(R15), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	LEAQ (CX)(CX*2), R11
+	LEAQ (DX)(DX*2), R12
+	MOVQ 96(R15), SI
+	MOVQ 104(R15), R8
+
+transpose_rows:
+	CMPQ SI, $0x00
+	JLE  transpose_done
+	MOVQ AX, R9
+	MOVQ BX, R10
+	MOVQ R8, DI
+
+transpose_square:
+	CMPQ        DI, $0x00
+	JLE         transpose_next
+	LEAQ        (R9)(CX*4), R13
+	VMOVUPS     (R9), X0
+	VINSERTF128 $0x01, (R13), Y0, Y0
+	VMOVUPS     (R9)(CX*1), X1
+	VINSERTF128 $0x01, (R13)(CX*1), Y1, Y1
+	VMOVUPS     (R9)(CX*2), X2
+	VINSERTF128 $0x01, (R13)(CX*2), Y2, Y2
+	VMOVUPS     (R9)(R11*1), X3
+	VINSERTF128 $0x01, (R13)(R11*1), Y3, Y3
+	VUNPCKLPS   Y1, Y0, Y4
+	VUNPCKHPS   Y1, Y0, Y5
+	VUNPCKLPS   Y3, Y2, Y6
+	VUNPCKHPS   Y3, Y2, Y7
+	VUNPCKLPD   Y6, Y4, Y0
+	VUNPCKHPD   Y6, Y4, Y1
+	VUNPCKLPD   Y7, Y5, Y2
+	VUNPCKHPD   Y7, Y5, Y3
+	VMOVUPS     Y0, (R10)
+	VMOVUPS     Y1, (R10)(DX*1)
+	VMOVUPS     Y2, (R10)(DX*2)
+	VMOVUPS     Y3, (R10)(R12*1)
+	LEAQ        (R10)(DX*4), R10
+	VMOVUPS     16(R9), X8
+	VINSERTF128 $0x01, 16(R13), Y8, Y8
+	VMOVUPS     16(R9)(CX*1), X9
+	VINSERTF128 $0x01, 16(R13)(CX*1), Y9, Y9
+	VMOVUPS     16(R9)(CX*2), X10
+	VINSERTF128 $0x01, 16(R13)(CX*2), Y10, Y10
+	VMOVUPS     16(R9)(R11*1), X11
+	VINSERTF128 $0x01, 16(R13)(R11*1), Y11, Y11
+	VUNPCKLPS   Y9, Y8, Y12
+	VUNPCKHPS   Y9, Y8, Y13
+	VUNPCKLPS   Y11, Y10, Y14
+	VUNPCKHPS   Y11, Y10, Y15
+	VUNPCKLPD   Y14, Y12, Y8
+	VUNPCKHPD   Y14, Y12, Y9
+	VUNPCKLPD   Y15, Y13, Y10
+	VUNPCKHPD   Y15, Y13, Y11
+	VMOVUPS     Y8, (R10)
+	VMOVUPS     Y9, (R10)(DX*1)
+	VMOVUPS     Y10, (R10)(DX*2)
+	VMOVUPS     Y11, (R10)(R12*1)
+	LEAQ        (R10)(DX*4), R10
+	ADDQ        $0x20, R9
+	SUBQ        $0x08, DI
+	JMP         transpose_square
+
+transpose_next:
+	LEAQ (AX)(CX*8), AX
+	ADDQ $0x20, BX
+	SUBQ $0x08, SI
+	JMP  transpose_rows
+
+transpose_done:
 	VZEROUPPER
 	RET
 

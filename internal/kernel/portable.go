@@ -8,6 +8,7 @@ const portableLanes = 8
 func portable() *Set {
 	s := &Set{Name: "portable", Lanes: portableLanes, MaxRows: 4, MaxVecs: 2,
 		softmax: softmaxPortable, layerNorm: layerNormPortable, gelu: geluPortable, gradient: gradientPortable,
+		back: portableDerivatives(), transpose: transposePortable, dots: dotsPortable,
 		winoIn: winogradInputPortable, winoOut: winogradOutputPortable}
 	for rows := 1; rows <= s.MaxRows; rows++ {
 		for vecs := 1; vecs <= s.MaxVecs; vecs++ {

@@ -146,3 +146,44 @@ func TestPrediction(t *testing.T) {
 		}
 	}
 }
+
+func TestGradientIsDifferenceQuotient(t *testing.T) {
+	for _, output := range []string{"margin", "logodds", "logit", "logit:0", "logit:3"} {
+		o := parse(t, output)
+		for _, logits := range [][]float32{{1, 2, 4, -3}, {-2, 0.5, 0.25, 3}, {100, -100, 60, 59}} {
+			for label := range logits {
+				d := make([]float32, len(logits))
+				for i := range d {
+					d[i] = 7 // what was there does not matter
+				}
+				o.Gradient(logits, label, d)
+				for k := range logits {
+					const step = 1. / 64
+					at := logits[k]
+					logits[k] = at + step
+					above := o.Of(logits, label)
+					logits[k] = at - step
+					below := o.Of(logits, label)
+					logits[k] = at
+					if want := float64(above-below) / (2 * step); math.Abs(float64(d[k])-want) > 1e-3 {
+						t.Errorf("%s of %v for class %d: derivative %g by logit %d, difference quotient %g", output, logits, label, d[k], k, want)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestGradientTakesTheFirstOfEqualLogits(t *testing.T) {
+	d := make([]float32, 4)
+	parse(t, "margin").Gradient([]float32{5, 1, 5, 5}, 0, d)
+	if want := [4]float32{1, 0, -1, 0}; [4]float32(d) != want {
+		t.Errorf("the margin's derivatives are %v, want %v", d, want)
+	}
+	parse(t, "logodds").Gradient([]float32{5, 1, 1, 1}, 0, d)
+	for k, v := range d[1:] {
+		if math.Abs(float64(v)+1./3) > 1e-6 {
+			t.Errorf("the log-odds' derivative by logit %d of three equal ones is %g", k+1, v)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"coar/internal/kernel"
@@ -145,4 +146,50 @@ func checkGradient(t *testing.T, r, i int, got float32, g []float32, want golden
 		t.Errorf("row %d, example %d: relative difference %g", r, i, difference)
 	}
 	return difference < rounding
+}
+
+// Beside which examples another is computed changes no bit of its gradient.
+func TestKeepGradientsDoNotDependOnTheBatch(t *testing.T) {
+	set, err := kernel.Detect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"resnet20_28", "resnet18_64"} {
+		net := readGolden(t, name)
+		m := openGolden(t, net)
+		const n = 5
+		size, p := 3*net.Side*net.Side, m.Components()
+		images, keep := draw("images", n*size), keepRow(0, 1, p, net.Fraction)
+		wanted := make([]bool, p)
+		for c := range wanted {
+			wanted[c] = keep[c] != 1
+		}
+		var first [][]float32
+		for _, batch := range []int{8, 1, 2, 5} {
+			prog, err := m.NewProgram(Build{Set: set, Batch: batch, Height: net.Side, Width: net.Side, Gradients: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var grads [][]float32
+			for at := 0; at < n; at += batch {
+				count := min(batch, n-at)
+				copy(prog.Images(), images[at*size:(at+count)*size])
+				prog.Load()
+				prog.SetWanted(wanted)
+				_, g := gradients(t, prog, keep, make([]int, count))
+				grads = append(grads, g...)
+			}
+			if first == nil {
+				first = grads
+			}
+			for i := range grads {
+				if !slices.Equal(grads[i], first[i]) {
+					t.Errorf("%s: in batches of %d, example %d has another gradient", name, batch, i)
+				}
+			}
+			if err := prog.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 }

@@ -130,13 +130,20 @@ func (bp *blueprint) transformer(v vitSizes, blocks []encoderBlock, head linear,
 		}
 		patches := nn.Layer{Key: "conv_proj.weight", Weight: t["conv_proj.weight"], Shift: t["conv_proj.bias"], Out: v.width, In: v.channels, Kernel: v.patch, Stride: v.patch}
 		x, tokens := b.Embed(patches, t["class_token"], pos)
-		for _, e := range blocks {
+		for i, e := range blocks {
+			queries := tokens
+			if i == len(blocks)-1 {
+				queries = 1 // nothing but the class token is read of the last block
+			}
 			qkv := b.Conv(norm(e.key+".ln_1", x), dense(e.inProj(), e.inProjBias(), 3*v.width, v.width, t), nn.None, 0)
-			mixed := b.Attention(e.key+".self_attention", qkv, tokens, v.heads)
+			mixed := b.Attention(e.key+".self_attention", qkv, tokens, queries, v.heads)
+			if queries == 1 {
+				x = b.ClassTokens(x, tokens)
+			}
 			x = b.ConvAdd(mixed, e.out.layer(t), nn.None, 0, x)
 			hidden := b.Conv(norm(e.key+".ln_2", x), e.mlp0.layer(t), nn.GELU, 0)
 			x = b.ConvAdd(hidden, e.mlp3.layer(t), nn.None, 0, x)
 		}
-		return b.Head(norm("encoder.ln", b.ClassTokens(x, tokens)), head.layer(t))
+		return b.Head(norm("encoder.ln", x), head.layer(t))
 	}
 }

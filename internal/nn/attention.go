@@ -11,61 +11,107 @@ import (
 // attention is softmax(QᵀK/√d)V for every example and head. Scores are held transposed, [key, query], so that both
 // products and the softmax run down columns of queries.
 //
-// Shape: input [3D, B·T] with the rows of Q, K, V in that order, head after head; output [D, B·T].
+// Shape: input [3D, B·T] with the rows of Q, K, V in that order, head after head; output [D, B·queries]: only the first
+// queries tokens of each example attend.
 type attention struct {
 	base
-	in, plane     Plane
-	tokens, heads int
-	scores        []float32 // [T, ldS]
-	ldS           int
-	qk, pv        product
-	blocker
-	args kernel.Columns
-	set  *kernel.Set
+	in, plane              Plane
+	tokens, queries, heads int
+	ldS                    int // from one key's scores to the next
+	qk, pv                 headProduct
+	shared                 *workspace
+	args                   kernel.Columns
+	set                    *kernel.Set
+	kept                   []float32 // probabilities of every example and head, for the gradient; nil: they are computed again
 }
 
-func newAttention(set *kernel.Set, id string, in Plane, tokens, heads int) *attention {
-	out := Plane{C: in.C / 3, H: 1, W: in.W, G: 1}
-	a := &attention{base: newPlaneBase(id, out), in: in, plane: out, tokens: tokens, heads: heads, set: set}
-	a.ldS = oddLines(tokens)
-	a.scores = buffer(tokens * a.ldS)
-	a.blocker.maxRows = set.MaxRows
-	width, stride := out.C/heads, in.Stride()
-	qk, pv := make([]kernel.Offset, width), make([]kernel.Offset, tokens)
-	for d := range qk {
-		qk[d] = kernel.Offset{A: int32(d * stride), B: int32(d * stride)}
-	}
-	for k := range pv {
-		pv[k] = kernel.Offset{A: int32(k), B: int32(k * a.ldS)}
-	}
-	s := spans{lanes: set.Lanes, maxVecs: set.MaxVecs}
-	s.row(0, 0, 0, tokens)
-	a.qk = newProduct(set, qk, s, width*set.MaxVecs*set.Lanes*4)
-	a.pv = newProduct(set, pv, s, tokens*set.MaxVecs*set.Lanes*4)
-	a.args = kernel.Columns{X: a.scores, Y: a.scores, Rows: tokens, Cols: tokens, XStride: a.ldS, YStride: a.ldS}
+func newAttention(set *kernel.Set, id string, in Plane, tokens, queries, heads int, work *workspace) *attention {
+	out := Plane{C: in.C / 3, H: 1, W: in.W / tokens * queries, G: 1}
+	a := &attention{base: newPlaneBase(id, out), in: in, plane: out, tokens: tokens, queries: queries, heads: heads, set: set, shared: work}
+	a.ldS = oddLines(queries)
+	grow(&work.scores, a.scores())
+	width, stride := a.width(), in.Stride()
+	a.qk = newHeadProduct(set, factors{rows: tokens, depth: width, cols: queries, aRow: 1, aStep: stride, bStep: stride, outRow: a.ldS, scale: a.scale()})
+	a.pv = newHeadProduct(set, factors{rows: width, depth: tokens, cols: queries, aRow: stride, aStep: 1, bStep: a.ldS, outRow: out.Stride(), scale: 1})
+	a.args = kernel.Columns{Rows: tokens, Cols: queries, XStride: a.ldS, YStride: a.ldS}
 	return a
+}
+
+// width is the number of features of one head.
+func (a *attention) width() int { return a.plane.C / a.heads }
+
+func (a *attention) scale() float32 { return float32(1 / math.Sqrt(float64(a.width()))) }
+
+// head is where one head of one example lies.
+type head struct {
+	q, k, v int // first rows of Q, K and V in the input
+	out     int // first row in the output
+}
+
+func (a *attention) head(n, h int) head {
+	first, stride := h*a.width(), a.in.Stride()
+	return head{q: first*stride + n*a.tokens, k: (a.plane.C+first)*stride + n*a.tokens, v: (2*a.plane.C+first)*stride + n*a.tokens,
+		out: first*a.plane.Stride() + n*a.queries}
 }
 
 func (a *attention) Do(in ...G.Value) (G.Value, error) {
 	x := floats(in[0])
-	dim, t := a.plane.C, a.tokens
-	width, stride := dim/a.heads, a.in.Stride()
-	inv := float32(1 / math.Sqrt(float64(width)))
-	for n := 0; n < a.in.W; n += t {
+	for n := range a.in.W / a.tokens {
 		for h := range a.heads {
-			q, k, v := h*width*stride+n, (dim+h*width)*stride+n, (2*dim+h*width)*stride+n
-			a.blocks = a.blocks[:0]
-			a.add(t, block{}, func(b *block, i, key int) {
-				b.a[i], b.out[i], b.scale[i] = int32(key), int32(key*a.ldS), inv
-			})
-			a.qk.run(operands{a: x[k:], b: x[q:], out: a.scores}, a.blocks)
-			a.set.Softmax(&a.args)
-			a.blocks = a.blocks[:0]
-			a.add(width, block{}, func(b *block, i, d int) {
-				b.a[i], b.out[i], b.scale[i] = int32(d*stride), int32(d*a.plane.Stride()), 1
-			})
-			a.pv.run(operands{a: x[v:], b: a.scores, out: a.buf[h*width*a.plane.Stride()+n:]}, a.blocks)
+			at := a.head(n, h)
+			a.pv.run(x[at.v:], a.probabilities(x, at, a.place(n, h)), a.buf[at.out:])
 		}
 	}
 	return a.out, nil
+}
+
+// probabilities computes in p how much each query of a head attends to each key, [key, query].
+func (a *attention) probabilities(x []float32, at head, p []float32) []float32 {
+	a.qk.run(x[at.k:], x[at.q:], p)
+	a.args.X, a.args.Y = p, p
+	a.set.Softmax(&a.args)
+	return p
+}
+
+// place is where the probabilities of a head are held: until the next head's, or the next run's if they are kept.
+func (a *attention) place(n, h int) []float32 {
+	if a.kept == nil {
+		return a.shared.scores
+	}
+	return a.kept[(n*a.heads+h)*a.scores():]
+}
+
+// scores is the number of elements of a head's scores, with room for transposing.
+func (a *attention) scores() int { return squares(a.tokens) * a.ldS }
+
+// factors are the sizes of a product out[r·outRow+j] = scale·Σ_k a[r·aRow+k·aStep]·b[k·bStep+j], r < rows, k < depth, j < cols.
+type factors struct {
+	rows, depth, cols int
+	aRow, aStep       int
+	bStep, outRow     int
+	scale             float32
+}
+
+// headProduct is a product of factors of one head, prepared for repeated runs.
+type headProduct struct {
+	product
+	blocks []block
+}
+
+func newHeadProduct(set *kernel.Set, f factors) headProduct {
+	steps := make([]kernel.Offset, f.depth)
+	for k := range steps {
+		steps[k] = kernel.Offset{A: int32(k * f.aStep), B: int32(k * f.bStep)}
+	}
+	s := spans{lanes: set.Lanes, maxVecs: set.MaxVecs}
+	s.row(0, 0, 0, f.cols)
+	b := blocker{maxRows: set.MaxRows}
+	b.add(f.rows, block{}, func(b *block, i, r int) {
+		b.a[i], b.out[i], b.scale[i] = int32(r*f.aRow), int32(r*f.outRow), f.scale
+	})
+	return headProduct{newProduct(set, steps, s, f.depth*set.MaxVecs*set.Lanes*4), b.blocks}
+}
+
+func (s *headProduct) run(a, b, out []float32) {
+	s.product.run(operands{a: a, b: b, out: out}, s.blocks)
 }

@@ -39,11 +39,12 @@ type Map struct {
 	phases  *G.Node    // split by parity, made at the first use with stride 2
 	rounded *Map       // in bfloat16, made at the first use
 	frozen  bool       // no keep value reaches it
-	last    bool       // only the head reads it
+	last    bool       // class tokens alone, on their way to the head
 	holds   *constants // which channels hold one value; nil where that is never known
 	reached bool       // a keep value reaches it
 
-	gradient *Map // of what is differentiated with respect to the map: what its readers have added so far
+	gradient *Map    // of what is differentiated with respect to the map: what its readers have added so far
+	halved   *halved // a further part of it
 }
 
 // NewBuilder starts a graph for size examples of shape [c, h, w] per run; masked names the weights whose rows are components.
@@ -191,7 +192,7 @@ func (b *Builder) stem(x *Map, l Layer, act Activation, pool bool, conv, out Pla
 	s.linear = b.noteRaw(c)
 	m := &Map{Plane: out, node: b.apply(s, append([]*G.Node{node}, b.layerInputs(c)...)...), holds: c.makes, reached: c.masked}
 	if c.masked {
-		b.record(m, func(g *Map) { b.stemGradient(s, m, g) })
+		b.record(m, func(g *Map) { b.stemGradient(s, m, g) }, m.slopes(act)...)
 	}
 	return m
 }
@@ -210,7 +211,9 @@ func (b *Builder) Conv(x *Map, l Layer, act Activation, pad int) *Map {
 
 // ConvAdd adds the map skip before the activation.
 func (b *Builder) ConvAdd(x *Map, l Layer, act Activation, pad int, skip *Map) *Map {
-	return b.conv(x, l, act, pad, residualOf(skip))
+	out := b.conv(x, l, act, pad, residualOf(skip))
+	out.last = skip.last
+	return out
 }
 
 // residualOf adds the map x position by position.
@@ -255,7 +258,7 @@ func (b *Builder) layer(x *Map, v view, node *G.Node, l Layer, act Activation, o
 		inputs = append(inputs, res.node)
 	}
 	y := &Map{Plane: out, node: b.apply(c, inputs...), holds: c.makes, reached: x.reached || c.masked || res != nil && res.of.reached}
-	b.record(y, func(g *Map) { b.layerGradient(c, x, y, g) })
+	b.record(y, func(g *Map) { b.layerGradient(c, x, y, g) }, y.slopes(act)...)
 	return y
 }
 
@@ -287,17 +290,36 @@ func (b *Builder) LayerNorm(key string, x *Map, weight, bias []float32, eps floa
 	out := x.Plane
 	out.Cells = b.bf16 && !x.frozen && !x.last
 	op := newLayerNorm(b.set, key+"/op", x.Plane, out, eps, batch)
-	return &Map{Plane: out, node: b.apply(op, x.node, b.weight(key+".weight", weight, x.C), b.weight(key+".bias", bias, x.C)), frozen: x.frozen, reached: x.reached}
+	y := &Map{Plane: out, node: b.apply(op, x.node, b.weight(key+".weight", weight, x.C), b.weight(key+".bias", bias, x.C)), frozen: x.frozen, reached: x.reached}
+	b.record(y, func(g *Map) {
+		inputs := []*G.Node{g.node, b.forward(x), b.weight(key+".weight/gradient", weight, x.C)}
+		if x.gradient != nil {
+			inputs = append(inputs, x.gradient.node)
+		}
+		x.gradient = &Map{Plane: x.Plane, node: b.apply(newLayerNormGradient(op, x.Plane), inputs...)}
+	}, x)
+	return y
 }
 
-// Attention is multi-head self-attention on the concatenated projections qkv.
-func (b *Builder) Attention(id string, qkv *Map, tokens, heads int) *Map {
-	op := newAttention(b.set, id, qkv.Plane, tokens, heads)
-	return &Map{Plane: op.plane, node: b.apply(op, qkv.node), reached: qkv.reached}
+// Attention is multi-head self-attention on the concatenated projections qkv, of the first queries tokens of each example.
+func (b *Builder) Attention(id string, qkv *Map, tokens, queries, heads int) *Map {
+	op := newAttention(b.set, id, qkv.Plane, tokens, queries, heads, &b.work)
+	y := &Map{Plane: op.plane, node: b.apply(op, qkv.node), reached: qkv.reached}
+	if b.tape != nil && y.reached {
+		b.bytes += op.keepProbabilities()
+	}
+	b.record(y, func(g *Map) {
+		b.addGradient(qkv, &Map{Plane: qkv.Plane, node: b.apply(newAttentionGradient(op), g.node, b.forward(qkv))})
+	}, qkv)
+	return y
 }
 
 // ClassTokens picks every example's first token.
 func (b *Builder) ClassTokens(x *Map, tokens int) *Map {
 	op := newClassToken("class_tokens", x.Plane, tokens)
-	return &Map{Plane: op.out, node: b.apply(op, x.node), last: true, reached: x.reached}
+	y := &Map{Plane: op.out, node: b.apply(op, x.node), frozen: x.frozen, last: true, reached: x.reached}
+	b.record(y, func(g *Map) {
+		b.addGradient(x, &Map{Plane: x.Plane, node: b.apply(newClassTokenGradient(op), g.node)})
+	})
+	return y
 }

@@ -128,6 +128,8 @@ func copyGang(dst, src []float32, g int) {
 		*(*[4]float32)(dst) = *(*[4]float32)(src)
 	case 8:
 		*(*[8]float32)(dst) = *(*[8]float32)(src)
+	case 16:
+		*(*[16]float32)(dst) = *(*[16]float32)(src)
 	default:
 		copy(dst[:g], src)
 	}

@@ -8,11 +8,12 @@ import (
 )
 
 // tape is what a graph needs to be run backwards. The backward pass is a graph of its own: its inputs are the gradient of
-// the logits and the output tensors of the forward graph's ops, which then keep their memory for themselves.
+// the logits and the output tensors of some of the forward graph's ops, which then keep their memory for themselves.
 type tape struct {
 	entries []entry
 	raws    map[string]*rawRows // by weight key
-	values  map[*G.Node]*G.Node // of the forward graph's ops: their outputs in the backward graph
+	held    map[*G.Node]bool    // the forward graph's nodes that the backward pass reads
+	values  map[*G.Node]*G.Node // of those: their outputs in the backward graph
 }
 
 // entry says how the gradient of out becomes gradients of what out was made from.
@@ -26,14 +27,19 @@ func (b *Builder) Differentiate() {
 	if b.bf16 {
 		b.fail("gradients are computed in float32 only")
 	}
-	b.tape = &tape{raws: map[string]*rawRows{}, values: map[*G.Node]*G.Node{}}
+	b.tape = &tape{raws: map[string]*rawRows{}, held: map[*G.Node]bool{}, values: map[*G.Node]*G.Node{}}
 }
 
 // record notes how the gradient g of out, a map of out's plane, is passed on. back builds ops of the backward graph and
 // hands their results to addGradient; it runs when the forward graph is complete, and only where out has a gradient.
-func (b *Builder) record(out *Map, back func(g *Map)) {
-	if b.tape != nil && out.reached {
-		b.tape.entries = append(b.tape.entries, entry{out, back})
+// Of the forward graph it may read the maps that are listed; others share their memory.
+func (b *Builder) record(out *Map, back func(g *Map), reads ...*Map) {
+	if b.tape == nil || !out.reached {
+		return
+	}
+	b.tape.entries = append(b.tape.entries, entry{out, back})
+	for _, x := range reads {
+		b.tape.held[x.node] = true
 	}
 }
 
@@ -41,11 +47,21 @@ func (b *Builder) record(out *Map, back func(g *Map)) {
 func (b *Builder) addGradient(x *Map, g *Map) {
 	switch {
 	case !x.reached:
+	case x.halved != nil:
+		b.fail("a map that is read subsampled needs a layer of stride 2 to add its gradients")
 	case x.gradient == nil:
 		x.gradient = g
 	default:
 		b.fail("two gradients of one map are added by no layer")
 	}
+}
+
+// held are the nodes whose output another graph reads.
+func (b *Builder) held() map[*G.Node]bool {
+	if b.tape == nil {
+		return nil
+	}
+	return b.tape.held
 }
 
 // forward is the output of x in the backward graph.
@@ -54,6 +70,9 @@ func (b *Builder) forward(x *Map) *G.Node {
 		return b.input
 	}
 	n := b.tape.values[x.node]
+	if !b.tape.held[x.node] {
+		b.fail("%v is read by the backward pass, which did not say so", x.node)
+	}
 	if n == nil {
 		op := b.ops[x.node]
 		n = b.value(op.String()+"/value", op.tensor())
@@ -94,7 +113,11 @@ func (b *Builder) compileBackward(p *Program, last *Map) error {
 	seed := b.value("logits/gradient", tensor.New(tensor.WithShape(b.size, last.C), tensor.WithBacking(back.seed)))
 	last.gradient = &Map{Plane: last.Plane, node: b.apply(newSeed(last.Plane), seed)}
 	for i := len(b.tape.entries) - 1; i >= 0; i-- {
-		if e := b.tape.entries[i]; e.out.gradient != nil {
+		e := b.tape.entries[i]
+		if e.out.halved != nil {
+			b.fail("a map that is read subsampled has no layer of stride 2 to add its gradients")
+		}
+		if e.out.gradient != nil {
 			e.back(e.out.gradient)
 		}
 	}
@@ -105,7 +128,7 @@ func (b *Builder) compileBackward(p *Program, last *Map) error {
 		return err
 	}
 	before := b.bytes
-	if err := b.allocate(false); err != nil {
+	if err := b.allocate(nil); err != nil {
 		return err
 	}
 	p.bytes += b.bytes - before

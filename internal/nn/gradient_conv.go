@@ -10,6 +10,9 @@ func (b *Builder) inputGradient(x *Map, l Layer, d *Map) {
 		b.stridedGradient(x, l, d)
 		return
 	}
+	if x.halved != nil {
+		b.fail("%s reads a map that is read subsampled as well", l.Key)
+	}
 	t := l.transposed()
 	v, node := b.read(d, t)
 	var res *residual

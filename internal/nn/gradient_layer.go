@@ -1,8 +1,6 @@
 package nn
 
 import (
-	"fmt"
-
 	G "gorgonia.org/gorgonia"
 
 	"coar/internal/kernel"
@@ -30,6 +28,13 @@ type layerGradient struct {
 
 // layerGradient builds the backward pass of the layer c from x to y, whose gradient is g.
 func (b *Builder) layerGradient(c *conv, x, y, g *Map) {
+	if b.fitsLinear(c) {
+		if c.res != nil {
+			b.skipGradient(c.res, g)
+		}
+		b.linearGradient(c, c.raw, x, g)
+		return
+	}
 	l := c.layer
 	op := &layerGradient{set: b.set, raw: c.raw, act: c.act, scale: l.Scale, keep: b.keeps[l.Key], y: y.Plane, g: g.Plane, zero: newConstants(l.Out)}
 	if op.scale == nil {
@@ -67,9 +72,26 @@ func (o *layerGradient) prepare(b *Builder, id string) {
 	o.sums = buffer(max(o.y.W*o.y.G, tokenRow))
 }
 
+// slopes is y where its values tell the slope of the activation that made it, else nothing.
+func (y *Map) slopes(act Activation) []*Map {
+	if act == ReLU {
+		return []*Map{y}
+	}
+	return nil
+}
+
+// layerGradientInputs are the gradient of y, and y where there is an activation.
+func (b *Builder) layerGradientInputs(act Activation, y, g *Map) []*G.Node {
+	in := []*G.Node{g.node}
+	for _, y := range y.slopes(act) {
+		in = append(in, b.forward(y))
+	}
+	return in
+}
+
 // layerGradientNodes adds the op; h is the gradient of what was added before the activation.
 func (b *Builder) layerGradientNodes(op *layerGradient, c *conv, y, g *Map) (node *G.Node, h *Map) {
-	inputs := []*G.Node{g.node, b.forward(y)}
+	inputs := b.layerGradientInputs(op.act, y, g)
 	if op.act != ReLU || c.res == nil || !c.res.of.reached {
 		return b.apply(op, inputs...), g
 	}
@@ -78,9 +100,13 @@ func (b *Builder) layerGradientNodes(op *layerGradient, c *conv, y, g *Map) (nod
 	return node, &Map{Plane: op.g, node: other}
 }
 
-// Do takes the gradient of y, and y.
+// Do takes the gradient of y, and y where there is an activation.
 func (o *layerGradient) Do(in ...G.Value) (G.Value, error) {
-	g, y := floats(in[0]), floats(in[1])
+	g := floats(in[0])
+	y := g // not read
+	if len(in) > 1 {
+		y = floats(in[1])
+	}
 	o.zero.clear()
 	if o.only {
 		for r, w := range o.raw.wanted {
@@ -177,7 +203,11 @@ func (b *Builder) skipGradient(res *residual, h *Map) {
 		return
 	}
 	if res.halved {
-		h = &Map{Plane: x.Plane, node: b.apply(newUpsample(fmt.Sprint(h.node.Name(), h.node.Op(), "/upsampled"), h.Plane, x.Plane, res.shift), h.node)}
+		if x.halved != nil {
+			b.fail("two layers read one map subsampled")
+		}
+		x.halved = &halved{h, res.shift}
+		return
 	}
 	b.addGradient(x, h)
 }

@@ -7,13 +7,17 @@ import (
 // stemGradient builds the backward pass of a stem: its keep gradients, for nothing ablatable lies before it.
 func (b *Builder) stemGradient(s *stem, y, g *Map) {
 	l := s.layer
+	if !s.pool && b.fitsLinear(&s.conv) {
+		b.linearGradient(&s.conv, s.linear, &Map{}, g)
+		return
+	}
 	if s.pool {
 		b.apply(newPoolGradient(s, b.keeps[l.Key], g.Plane), g.node, b.forward(y))
 		return
 	}
 	op := &layerGradient{set: b.set, raw: s.linear, act: s.act, scale: filled(l.Out, 0), y: y.Plane, g: g.Plane, d: y.Plane, only: true, zero: newConstants(l.Out)}
 	op.prepare(b, l.Key+"/gradient")
-	b.apply(op, g.node, b.forward(y))
+	b.apply(op, b.layerGradientInputs(op.act, y, g)...)
 }
 
 // poolGradient is the backward pass of a stem with max pooling, for the wanted rows: the gradient of a pooled position

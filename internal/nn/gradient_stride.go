@@ -13,7 +13,8 @@ type strided struct {
 	layer  Layer // transposed
 	d, out Plane
 	parts  [4]phase
-	sum    bool // a gradient is added
+	sum    bool    // a gradient is added
+	half   *halved // nil, or a gradient that the even positions have besides
 	blocker
 	row []float32 // the parts of the block's channels
 }
@@ -27,10 +28,11 @@ type phase struct {
 
 func (b *Builder) stridedGradient(x *Map, l Layer, d *Map) {
 	t := l.transposed()
-	op := &strided{base: newPlaneBase(t.Key+"/op", x.Plane), layer: t, d: d.Plane, out: x.Plane, sum: x.gradient != nil}
+	op := &strided{base: newPlaneBase(t.Key+"/op", x.Plane), layer: t, d: d.Plane, out: x.Plane, sum: x.gradient != nil, half: x.halved}
+	x.halved = nil
 	stride := 0
 	for i := range op.parts {
-		op.parts[i] = newPhase(b.set, l, d.Plane, x.Plane, i/2, i%2, stride)
+		op.parts[i] = newPhase(b.set, l, d.Plane, op, i/2, i%2, stride)
 		stride = op.parts[i].at + oddLines(op.parts[i].h*op.parts[i].w*x.G)
 	}
 	op.row = buffer(stride * b.set.MaxRows)
@@ -38,16 +40,23 @@ func (b *Builder) stridedGradient(x *Map, l Layer, d *Map) {
 	op.blocker.maxRows = b.set.MaxRows
 	op.add(t.Out, block{}, func(bl *block, i, r int) {
 		bl.a[i], bl.out[i], bl.scale[i] = int32(r*t.In*t.Kernel*t.Kernel), int32(i*stride), 1
+		if op.half != nil {
+			bl.res[i] = int32((r + op.half.shift) * op.half.of.Stride())
+		}
 	})
 	inputs := []*G.Node{d.node, b.weight(t.Key, t.Weight, t.Out, t.In*t.Kernel*t.Kernel)}
 	if op.sum {
 		inputs = append(inputs, x.gradient.node)
 	}
+	if op.half != nil {
+		inputs = append(inputs, op.half.of.node)
+	}
 	x.gradient = &Map{Plane: x.Plane, node: b.apply(op, inputs...)}
 }
 
 // newPhase plans a part. Input position 2m+p is read through tap k by output position (2m+p+pad-k)/2, where that is whole.
-func newPhase(set *kernel.Set, l Layer, d, x Plane, py, px, at int) phase {
+func newPhase(set *kernel.Set, l Layer, d Plane, of *strided, py, px, at int) phase {
+	x := of.out
 	p := phase{py: py, px: px, h: (x.H - py + 1) / 2, w: (x.W - px + 1) / 2, at: at}
 	taps := func(parity int) (ks []int) {
 		for k := range l.Kernel {
@@ -69,24 +78,32 @@ func newPhase(set *kernel.Set, l Layer, d, x Plane, py, px, at int) phase {
 	}
 	s := spans{lanes: set.Lanes, maxVecs: set.MaxVecs}
 	for y := range p.h {
-		s.row(d.At(y, 0), at+y*p.w*x.G, 0, p.w*x.G)
+		res := 0
+		if of.half != nil {
+			res = of.half.of.At(y, 0)
+		}
+		s.row(d.At(y, 0), at+y*p.w*x.G, res, p.w*x.G)
 	}
 	p.product = newProduct(set, steps, s, 0)
 	return p
 }
 
-// Do takes d and the transposed weight, and the gradient to add if there is one.
+// Do takes d and the transposed weight, then the gradients to add, of the whole map and of its even positions, if there are any.
 func (s *strided) Do(in ...G.Value) (G.Value, error) {
 	d, w := floats(in[0]), floats(in[1])
-	var sum []float32
+	var sum, half []float32
 	if s.sum {
 		sum = floats(in[2])
+	}
+	if s.half != nil {
+		half = floats(in[len(in)-1])
 	}
 	r := 0
 	for i := range s.blocks {
 		for p := range s.parts {
+			s.blocks[i].residual = p == 0 && s.half != nil
 			if len(s.parts[p].steps) > 0 {
-				s.parts[p].run(operands{a: w, b: d, out: s.row}, s.blocks[i:i+1])
+				s.parts[p].run(operands{a: w, b: d, out: s.row, res: half}, s.blocks[i:i+1])
 			}
 		}
 		for k := range s.blocks[i].rows {
@@ -120,23 +137,24 @@ func (s *strided) place(p *phase, src, dst []float32, at int, sum []float32) {
 	}
 }
 
+// clear2nd zeroes every second one of n positions of g elements.
 func clear2nd(dst []float32, n, g int) {
 	for i := range n {
 		clear(dst[2*g*i:][:g])
 	}
 }
 
-// copy2nd copies every second one of n positions of g elements.
+// copy2nd copies every second position.
 func copy2nd(dst, src []float32, n, g int) {
 	for i := range n {
-		copy(dst[2*g*i:][:g], src[2*g*i:][:g])
+		copyGang(dst[2*g*i:], src[2*g*i:], g)
 	}
 }
 
 // spread2nd writes n positions of g elements to every second position.
 func spread2nd(dst, src []float32, n, g int) {
 	for i := range n {
-		copy(dst[2*g*i:][:g], src[g*i:][:g])
+		copyGang(dst[2*g*i:], src[g*i:], g)
 	}
 }
 
@@ -157,33 +175,8 @@ func (s *strided) work([]G.Value) (flops, bytes float64) {
 	return 2 * float64(taps*s.layer.In*s.layer.Out*positions), floatBytes * float64(s.d.C*positions+2*s.out.C*s.out.H*s.out.W*s.out.G)
 }
 
-// upsample writes the gradient of every second position of a map, its channel 0 from channel shift: 0 elsewhere.
-type upsample struct {
-	base
-	in, out Plane
-	shift   int
-}
-
-func newUpsample(id string, in, out Plane, shift int) *upsample {
-	return &upsample{base: newPlaneBase(id, out), in: in, out: out, shift: shift}
-}
-
-func (u *upsample) Do(in ...G.Value) (G.Value, error) {
-	x, g := floats(in[0]), u.out.G
-	for c := range u.out.C {
-		src, dst := x[(c+u.shift)*u.in.Stride():], u.buf[c*u.out.Stride():]
-		for y := range u.out.H {
-			row := dst[u.out.At(y, 0):][:u.out.W*g]
-			clear(row)
-			if y%2 == 0 {
-				spread2nd(row, src[u.in.At(y/2, 0):], (u.out.W+1)/2, g)
-			}
-		}
-	}
-	return u.base.out, nil
-}
-
-func (u *upsample) class() string { return "gradient of a subsampled shortcut" }
-func (u *upsample) work([]G.Value) (flops, bytes float64) {
-	return 0, floatBytes * 1.25 * float64(u.out.C*u.out.H*u.out.W*u.out.G)
+// halved is the gradient of every second position of a map: channel c of the map is channel c+shift of of.
+type halved struct {
+	of    *Map
+	shift int
 }

@@ -14,8 +14,8 @@ import (
 // mixed: its zeros are written by nobody, so they must stay where they are.
 //
 // A graph runs in the order of gorgonia's Sort, which is stable.
-// With hold, every op keeps its output for itself: another graph will read it.
-func (b *Builder) allocate(hold bool) error {
+// The nodes in held keep their outputs for themselves: another graph reads them.
+func (b *Builder) allocate(held map[*G.Node]bool) error {
 	sorted, err := G.Sort(b.graph)
 	if err != nil {
 		return fmt.Errorf("nn: sort graph: %w", err)
@@ -43,7 +43,7 @@ func (b *Builder) allocate(hold bool) error {
 	give := func(n *G.Node) {
 		op := b.ops[n]
 		var buf []float32
-		if !op.keeps() && !hold {
+		if !op.keeps() && !held[n] {
 			buf = take(op)
 		}
 		if buf == nil {
@@ -66,7 +66,7 @@ func (b *Builder) allocate(hold bool) error {
 			give(o)
 		}
 		for _, done := range ending[at] {
-			if o := b.ops[done]; !o.keeps() && !hold {
+			if o := b.ops[done]; !o.keeps() && !held[done] {
 				free[o.form()] = append(free[o.form()], o.memory())
 			}
 		}

@@ -29,7 +29,7 @@ func (b *Builder) Compile(last *Map) (*Program, error) {
 	if err := distinct(b.graph); err != nil {
 		return nil, err
 	}
-	if err := b.allocate(b.tape != nil); err != nil {
+	if err := b.allocate(b.held()); err != nil {
 		return nil, err
 	}
 	p := &Program{size: b.size, images: b.images.Data().([]float32), batch: b.batch, keeps: b.keeps, classes: last.C, bytes: b.bytes + b.work.bytes()}

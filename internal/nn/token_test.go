@@ -107,11 +107,19 @@ func embedReference(m images, l Layer, class, pos []float32) tokens {
 
 func TestTransformerLayersMatchDefinition(t *testing.T) {
 	eachSet(t, func(t *testing.T, set *kernel.Set, rng *rand.Rand) {
-		for _, c := range []struct{ side, patch, dim, heads, size int }{
-			{8, 4, 6, 2, 1}, {12, 4, 8, 1, 3}, {12, 3, 12, 3, 2}, {28, 4, 10, 5, 2}, {10, 4, 4, 4, 7},
+		for _, c := range []struct {
+			side, patch, dim, heads, size int
+			all                           bool // every token attends, not the class token alone
+		}{
+			{8, 4, 6, 2, 1, true}, {12, 4, 8, 1, 3, true}, {12, 3, 12, 3, 2, true}, {28, 4, 10, 5, 2, true}, {10, 4, 4, 4, 7, true},
+			{12, 3, 12, 3, 2, false}, {28, 4, 10, 5, 3, false},
 		} {
 			across := c.side / c.patch
 			count := across*across + 1
+			queries := 1
+			if c.all {
+				queries = count
+			}
 			patches := drawLayer(rng, "conv_proj.weight", c.dim, 3, c.patch, c.patch)
 			patches.Pad, patches.Scale = 0, nil
 			class, pos := normals(rng, c.dim, 1), normals(rng, c.dim*count, 1)
@@ -123,8 +131,11 @@ func TestTransformerLayersMatchDefinition(t *testing.T) {
 				if n != count {
 					t.Errorf("%d tokens, want %d", n, count)
 				}
-				x = b.Attention("attention", b.Conv(b.LayerNorm("ln", x, gamma, beta, 1e-6), qkv, None, 0), n, c.heads)
-				return b.Conv(b.ClassTokens(x, n), head, GELU, 0)
+				x = b.Attention("attention", b.Conv(b.LayerNorm("ln", x, gamma, beta, 1e-6), qkv, None, 0), n, queries, c.heads)
+				if queries > 1 {
+					x = b.ClassTokens(x, n)
+				}
+				return b.Conv(x, head, GELU, 0)
 			})
 			for range 2 { // the second load finds caches of the first
 				m := drawImages(rng, c.size, 3, c.side, c.side)

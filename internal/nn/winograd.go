@@ -88,12 +88,14 @@ type winograd struct {
 
 // workspace is memory that the ops of one graph use one after the other.
 type workspace struct {
-	v, m, rows, scratch []float32
-	in, out, res        [2][]float32 // channels of cells as float32
+	v, m, rows, scratch    []float32
+	in, out, res           [2][]float32 // channels of cells as float32
+	scores, slopes, turned []float32    // of one head's attention
+	scaled                 []float32    // weight rows times what they contribute to a gradient
 }
 
 func (w *workspace) bytes() int64 {
-	n := len(w.v) + len(w.m) + len(w.rows) + len(w.scratch)
+	n := len(w.v) + len(w.m) + len(w.rows) + len(w.scratch) + len(w.scores) + len(w.slopes) + len(w.turned) + len(w.scaled)
 	for h := range 2 {
 		n += len(w.in[h]) + len(w.out[h]) + len(w.res[h])
 	}

@@ -22,6 +22,9 @@ CASES = {  # name: (examples, rows, step)
     "mini_resnet_32": (3, 4, 3),
     "resnet18_64": (2, 2, 41),
     "resnet50_64": (2, 2, 211),
+    "vit_small": (3, 4, 11),
+    "vit_28": (2, 2, 23),
+    "vit_b_16": (1, 2, 499),
 }
 
 

@@ -26,6 +26,7 @@ CASES = {  # name: (architecture, image side, examples, rows, fraction)
     "resnet50_64": ("resnet50", 64, 5, 3, .05),
     "resnet50_224": ("resnet50", 224, 2, 2, .05),
     "vit_b_16": ("vit_b_16", 224, 2, 2, .05),
+    "vit_28": ("vit:28,4,6,3,96,192,10", 28, 3, 2, .05),
     "vit_small": ("vit:28,7,3,3,96,192,10", 28, 5, 4, .1),
 }
 

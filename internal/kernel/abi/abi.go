@@ -47,6 +47,8 @@ type Tile struct {
 // Columns describes a [Rows, Cols] block of a matrix whose kernels work down each column, many columns at a time.
 // The element of row r and column j is X[r·XStride+j]; Cols is rounded up to whole vectors by the kernels, so
 // X and Y need slack there.
+//
+// The kernels of derivatives take a second source G, the gradient of the result, and write that of X to Y, which may be G.
 type Columns struct {
 	X, Y             []float32 // source and destination; may be the same
 	Gamma, Beta      []float32 // per row, layer norm only
@@ -54,6 +56,9 @@ type Columns struct {
 	XStride, YStride int
 	Eps              float32
 	InvRows          float32 // 1/Rows
+	G                []float32
+	GStride          int
+	Res              []float32 // layer norm's gradient only: added to the result, with Y's strides; empty: nothing is
 }
 
 // Winograd describes one channel's part in the transforms of F(4x4, 3x3): a convolution of 3x3 at stride 1 computes each

@@ -13,7 +13,7 @@ import (
 
 // Field offsets of abi.Columns.
 var columns struct {
-	x, y, gamma, beta, rows, cols, xStride, yStride, eps, invRows int
+	x, y, gamma, beta, rows, cols, xStride, yStride, eps, invRows, g, gStride, res, resLen int
 }
 
 func init() {
@@ -23,6 +23,8 @@ func init() {
 	columns.rows, columns.cols = int(unsafe.Offsetof(c.Rows)), int(unsafe.Offsetof(c.Cols))
 	columns.xStride, columns.yStride = int(unsafe.Offsetof(c.XStride)), int(unsafe.Offsetof(c.YStride))
 	columns.eps, columns.invRows = int(unsafe.Offsetof(c.Eps)), int(unsafe.Offsetof(c.InvRows))
+	columns.g, columns.gStride = int(unsafe.Offsetof(c.G)), int(unsafe.Offsetof(c.GStride))
+	columns.res, columns.resLen = int(unsafe.Offsetof(c.Res)), int(unsafe.Offsetof(c.Res))+int(unsafe.Sizeof(uintptr(0)))
 }
 
 // sweep is the register set of a kernel that walks down the columns of a matrix, one vector of columns at a time.
@@ -35,8 +37,8 @@ type sweep struct {
 	start, end               string
 }
 
-// begin loads the arguments and opens the loop over vectors of columns.
-func begin(s isa, name string) *sweep {
+// begin loads the arguments, with load those that not every kernel has, and opens the loop over vectors of columns.
+func begin(s isa, name string, load ...func(c reg.Register)) *sweep {
 	w := &sweep{s: s, name: name, c: reg.R15, x: reg.RAX, y: reg.RBX, xs: reg.RCX, ys: reg.RDX, rows: reg.RSI, n: reg.RDI,
 		cols: reg.R8, px: reg.R9, py: reg.R10, gamma: reg.R11, beta: reg.R12}
 	MOVQ(operand.NewParamAddr("c", 0), w.c)
@@ -48,6 +50,9 @@ func begin(s isa, name string) *sweep {
 	SHLQ(imm(2), w.ys)
 	MOVQ(mem(w.c, columns.rows), w.rows)
 	MOVQ(mem(w.c, columns.cols), w.cols)
+	for _, f := range load {
+		f(w.c)
+	}
 	w.start, w.end = fmt.Sprintf("%s_%s_columns", name, s.name), fmt.Sprintf("%s_%s_done", name, s.name)
 	Label(w.start)
 	CMPQ(w.cols, imm(0))
@@ -115,12 +120,21 @@ type norm struct {
 // beginNorm opens the loop over vectors of columns and computes their statistics in two passes.
 func beginNorm(s isa, name string) norm {
 	w := begin(s, name)
-	mean, ss, v, inv := s.regs[0], s.regs[1], s.regs[2], s.regs[3]
+	n := norm{w, s.regs[0], s.regs[1], s.regs[4], s.regs[5]}
+	n.statistics()
+	MOVQ(mem(w.c, columns.gamma), w.gamma)
+	MOVQ(mem(w.c, columns.beta), w.beta)
+	return n
+}
+
+// statistics puts mean and standard deviation of the columns into their registers; it takes the registers 2 and 3.
+func (n norm) statistics() {
+	w, mean, ss, v, inv := n.w, n.mean, n.std, n.w.s.regs[2], n.w.s.regs[3]
 	VBROADCASTSS(mem(w.c, columns.invRows), inv)
-	s.zero(mean)
+	w.s.zero(mean)
 	w.down("mean", func() { VADDPS(mem(w.px, 0), mean, mean) })
 	VMULPS(inv, mean, mean)
-	s.zero(ss)
+	w.s.zero(ss)
 	w.down("variance", func() {
 		VMOVUPS(mem(w.px, 0), v)
 		VSUBPS(mean, v, v)
@@ -130,9 +144,6 @@ func beginNorm(s isa, name string) norm {
 	VBROADCASTSS(mem(w.c, columns.eps), v)
 	VADDPS(v, ss, ss)
 	VSQRTPS(ss, ss)
-	MOVQ(mem(w.c, columns.gamma), w.gamma)
-	MOVQ(mem(w.c, columns.beta), w.beta)
-	return norm{w, mean, ss, s.regs[4], s.regs[5]}
 }
 
 // row puts the normalised row at px into v and moves Gamma and Beta on.
@@ -172,8 +183,18 @@ func newGELU(s isa, t tables) gelu { return gelu{s, t, newExp(s, t, 8), s.regs[0
 
 // emit puts the GELU of x into y.
 func (g gelu) emit() {
+	x, p := g.x, g.y
+	z, q := g.tail()
+	g.s.zero(p)
+	VMAXPS(x, p, p)
+	VFNMADD231PS(z, q, p) // max(x, 0) − |x|·q
+}
+
+// tail returns registers with |x| and (1 − erf(|x|/√2))/2, and leaves exp(−x²/2) in y.
+func (g gelu) tail() (z, q reg.VecPhysical) {
 	s, t, x, p := g.s, g.t, g.x, g.y
-	z, q, tt := s.regs[1], s.regs[2], s.regs[3]
+	z, q = s.regs[1], s.regs[2]
+	tt := s.regs[3]
 	VANDPS(t.abs, x, z)
 	VMOVUPS(t.one, tt)
 	VMOVAPS(tt, p)
@@ -187,10 +208,8 @@ func (g gelu) emit() {
 	VMULPS(x, x, p)
 	VMULPS(t.negHalf, p, p)
 	g.e.emit(p, s.regs[5], s.regs[6])
-	VMULPS(p, q, q) // (1 − erf(|x|/√2)) / 2
-	s.zero(p)
-	VMAXPS(x, p, p)
-	VFNMADD231PS(z, q, p) // max(x, 0) − |x|·q
+	VMULPS(p, q, q)
+	return z, q
 }
 
 // emitGELU writes GELU over a contiguous run of whole vectors.

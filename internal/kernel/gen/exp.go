@@ -16,6 +16,8 @@ type tables struct {
 	log2e, ln2Hi, ln2Lo operand.Mem
 	exponentBias        operand.Mem // 127 as int32
 	one, abs, negHalf   operand.Mem
+	half, invSqrt2Pi    operand.Mem
+	geluLo, geluHi      operand.Mem
 	expC                []operand.Mem // polynomial of e^r, highest power first
 	erfP                operand.Mem
 	erfC                []operand.Mem // half the polynomial of Abramowitz and Stegun 7.1.26, highest power first
@@ -35,6 +37,10 @@ const (
 
 // erfP is p of Abramowitz and Stegun 7.1.26, for an argument that is not yet divided by √2.
 const erfP = 0.3275911 / math.Sqrt2
+
+// geluEnd bounds the argument of GELU's derivative: beyond ±geluEnd it is 0 or 1 to float32's precision, and ±geluEnd's own
+// exp(−x²/2) is a normal number.
+const geluEnd = 13
 
 // Polynomials, highest power first: (e^r − 1 − r)/r², and half of Abramowitz and Stegun 7.1.26.
 var (
@@ -61,6 +67,8 @@ func emitTables() tables {
 	t.ln2Hi, t.ln2Lo = splat("ln2Hi", bits(ln2Hi)), splat("ln2Lo", bits(ln2Lo))
 	t.exponentBias = splat("exponentBias", 127)
 	t.one, t.abs, t.negHalf = splat("one", bits(1)), splat("abs", 0x7fffffff), splat("negHalf", bits(-0.5))
+	t.half, t.invSqrt2Pi = splat("half", bits(.5)), splat("invSqrt2Pi", bits(1/(math.Sqrt2*math.SqrtPi)))
+	t.geluLo, t.geluHi = splat("geluLo", bits(-geluEnd)), splat("geluHi", bits(geluEnd))
 	for i, c := range expPoly {
 		t.expC = append(t.expC, splat("expC"+string(rune('0'+i)), bits(c)))
 	}

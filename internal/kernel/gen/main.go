@@ -76,9 +76,15 @@ func emitAMD64() {
 		emitSoftmax(s, tables)
 		emitLayerNorm(s)
 		emitGELU(s, tables)
+		emitSoftmaxGradient(s)
+		emitLayerNormGradient(s, tables)
+		emitGELUGradient(s, tables)
+		emitDots(s, tables)
 		emitWinogradInput(s, points)
 		emitWinogradOutput(s, points)
+		emitGradient(s, tables)
 	}
+	emitTranspose(avx2)
 	emitTiles(bf16, tables)
 	emitRoundCells(bf16, tables)
 	emitWidenCells(bf16)
@@ -92,6 +98,14 @@ const (
 	softmaxDoc   = "replaces each column of X by its softmax, in Y."
 	layerNormDoc = "normalises each column of X to zero mean and unit variance, then applies Gamma and Beta, in Y."
 	geluDoc      = "writes the exact GELU of row 0 of X to row 0 of Y."
+
+	softmaxGradientDoc   = "writes the gradient of a softmax whose result is X, in Y."
+	layerNormGradientDoc = "writes the gradient of the layer norm of each column of X, in Y."
+	geluGradientDoc      = "writes the gradient of the exact GELU of row 0 of X to row 0 of Y."
+
+	dotsDoc      = "writes the sum of products of each row of X with its row of G to a row of Y."
+	transposeDoc = "writes the transpose of X to Y."
+	gradientDoc  = "takes the gradient of one channel of a layer's output through the activation and the scale, and sums its products with Raw."
 
 	winogradInputDoc  = "transforms 6x6 tiles of one input channel."
 	winogradOutputDoc = "transforms the 36 products of one output channel to 4x4 tiles, then scales, shifts, adds the residual and clamps."
