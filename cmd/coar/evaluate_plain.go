@@ -106,11 +106,10 @@ func plainText(p *evaluate.Plain) string {
 	own := fmt.Sprintf("%d rows and %d gradient rows, the work of %.0f forward passes per example", p.HardRows, p.GradientRows, p.ForwardPasses)
 	rows := float64(p.Rows)
 	switch {
-	case math.IsNaN(rows):
-		last := p.Curve[len(p.Curve)-1]
-		return fmt.Sprintf("the run took %s; regressing rows alone reaches %.3f with %d rows and, extrapolated, no number of rows reaches %.3f", own, last.Correlation, last.Rows, p.Correlation)
+	case math.IsNaN(rows) || math.IsInf(rows, 0):
+		return fmt.Sprintf("the run took %s; what regressing rows alone would take cannot be told from its %d rows", own, p.HardRows)
 	case p.Extrapolated:
-		return fmt.Sprintf("the run took %s; regressing rows alone would take about %.0f rows for the same correlation, %.1f times as much (extrapolated from %d rows)", own, rows, rows/p.ForwardPasses, p.Curve[len(p.Curve)-1].Rows)
+		return fmt.Sprintf("the run took %s; regressing rows alone would take at least about %.0f rows for the same correlation, %.1f times as much (extrapolated from %d rows)", own, rows, rows/p.ForwardPasses, p.HardRows)
 	}
 	return fmt.Sprintf("the run took %s; regressing rows alone takes %.0f rows for the same correlation, %.1f times as much (measured on the run's own rows)", own, rows, rows/p.ForwardPasses)
 }
@@ -125,10 +124,7 @@ func plainFigure(p *evaluate.Plain) report.Figure {
 	}
 	if p.Extrapolated {
 		last := float64(p.Curve[len(p.Curve)-1].Rows)
-		end := 20 * last
-		if rows := float64(p.Rows); !math.IsNaN(rows) {
-			end = min(max(rows, 2*last), 1000*last)
-		}
+		end := min(max(float64(p.Rows), 2*last), 1000*last)
 		const steps = 40
 		for i := range steps + 1 {
 			m := last * math.Pow(end/last, float64(i)/steps)

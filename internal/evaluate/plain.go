@@ -7,9 +7,10 @@ type Plain struct {
 	Examples    int          `json:"examples"`    // that both were scored on
 	Correlation Number       `json:"correlation"` // of the run's attributions on these
 	Curve       []CurvePoint `json:"curve"`       // of ridge regressions on the first rows of the run, ascending
-	// Rows is how many rows the regression takes for the run's correlation; null where its curve levels off below.
+	// Rows is how many rows the regression takes for the run's correlation; null where nothing can be said.
 	Rows Number `json:"rows"`
-	// Extrapolated says that this lies beyond the rows that the run has, along rho² = a·m/(m+b) through the curve's end.
+	// Extrapolated says that this lies beyond the rows that the run has, along rho² = m/(m+b) through the curve's end: a
+	// lower bound, because a regression's correlation levels off below 1.
 	Extrapolated bool `json:"extrapolated"`
 
 	HardRows      int     `json:"hard_rows"`
@@ -26,8 +27,8 @@ type CurvePoint struct {
 // GradientCost is the forward passes that a gradient row counts for.
 const GradientCost = 2.5
 
-// Solve fills Rows and Extrapolated: between two points of the curve in the logarithm of the rows, beyond its end along
-// rho² = a·m/(m+b), which is linear in 1/rho² over 1/m, through the last two points that rise.
+// Solve fills Rows and Extrapolated: between two points of the curve in the logarithm of the rows, beyond its end as
+// Extrapolated says.
 func (p *Plain) Solve() {
 	target := float64(p.Correlation)
 	for i, at := range p.Curve {
@@ -44,38 +45,22 @@ func (p *Plain) Solve() {
 		return
 	}
 	p.Extrapolated = true
-	slope, offset, ok := p.tail()
-	if rest := 1/(target*target) - offset; ok && rest > 0 {
-		p.Rows = Number(slope / rest)
-		return
-	}
-	p.Rows = Number(math.NaN())
+	p.Rows = Number(target * target / (1 - target*target) * p.half())
 }
 
 // At is the correlation that the extrapolation gives a regression on m rows; NaN where there is none.
-func (p *Plain) At(m float64) float64 {
-	slope, offset, ok := p.tail()
-	if !ok {
+func (p *Plain) At(m float64) float64 { return math.Sqrt(m / (m + p.half())) }
+
+// half is b of the extrapolation, the rows at which it predicts half the variance; NaN where the curve's end is not
+// positive.
+func (p *Plain) half() float64 {
+	if len(p.Curve) == 0 {
 		return math.NaN()
 	}
-	return 1 / math.Sqrt(offset+slope/m)
-}
-
-// tail is the line 1/rho² = offset + slope/m through the last two points, which must rise. Where they rise so fast that it
-// would lead to correlations above 1, it leads from the last point to 1: the rows it then names are too few, if anything.
-func (p *Plain) tail() (slope, offset float64, ok bool) {
-	n := len(p.Curve)
-	if n < 2 {
-		return 0, 0, false
+	last := p.Curve[len(p.Curve)-1]
+	rho := float64(last.Correlation)
+	if !(rho > 0) {
+		return math.NaN()
 	}
-	a, b := p.Curve[n-2], p.Curve[n-1]
-	if !(a.Correlation > 0) || !(b.Correlation > a.Correlation) {
-		return 0, 0, false
-	}
-	ya, yb := 1/float64(a.Correlation*a.Correlation), 1/float64(b.Correlation*b.Correlation)
-	slope = (ya - yb) / (1/float64(a.Rows) - 1/float64(b.Rows))
-	if offset = yb - slope/float64(b.Rows); offset < 1 {
-		slope, offset = (yb-1)*float64(b.Rows), 1
-	}
-	return slope, offset, true
+	return float64(last.Rows) * (1/(rho*rho) - 1)
 }
