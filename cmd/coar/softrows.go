@@ -27,10 +27,16 @@ func (o *ablateOptions) softSource(nComponents int) (*softSource, error) {
 	s := &softSource{count: o.gradients, sampler: ablate.SoftSampler{Seed: o.seed, Fraction: o.fraction}}
 	if m, err := store.ReadManifest(o.run); err == nil {
 		s.sha = m.SoftSHA
+		have := m.GradientRows()
 		if !o.given("gradients") {
-			s.count = m.GradientRows()
+			s.count = have
 		}
-		s.count = max(s.count, m.GradientRows())
+		if s.count > have {
+			if err := s.ready(); err != nil {
+				return nil, err
+			}
+		}
+		s.count = max(s.count, have)
 	} else if !o.given("gradients") {
 		s.count = 0
 		if o.masks > 0 && o.masksFile == "" && o.fraction <= 0.5 {
