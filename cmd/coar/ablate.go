@@ -22,6 +22,8 @@ type ablateOptions struct {
 	gradients int
 
 	saveGradients string
+	until         float64
+	most          int // gradient rows that --until may come to
 
 	output    string
 	dtype     string
@@ -44,7 +46,12 @@ On an existing run every flag but --masks may be left out; one that differs from
 Gradient rows soften components instead: a weight row is scaled by a number between 0 and 1, and one backward pass yields the
 derivative by all of these at once. coar fit makes attributions of them that take a regression many more rows. Unless
 --gradients says how many, there are a fifth as many as --masks, at least 50 and at most 200; none with -m 0, --masks-file or
-a --fraction above 0.5. -m 0 --gradients 200 is a complete job. More can be added later, like rows.
+a --fraction above 0.5. -m 0 --gradients 200 is a complete job. More can be added later, like rows. They are computed in
+float32 in any precision.
+
+--until RHO first measures hard rows (-m, by default 200), then doubles the gradient rows from 25 on until their attributions
+predict the hard rows with mean correlation RHO, or a doubling adds less than 0.005, or there are --gradients of them (by
+default 3200). The gradient attributions have not seen the hard rows; coar fit then uses these like any others.
 
 Images: cifar10:DIR|FILE.bin, idx:DIR (MNIST, Fashion-MNIST), imagefolder:DIR, npy:IMAGES.npy,LABELS.npy.
 Examples: 0-99,120 (dataset positions), class:cat, errors, correct, file:ids.txt, every:10, all.`,
@@ -67,6 +74,7 @@ Examples: 0-99,120 (dataset positions), class:cat, errors, correct, file:ids.txt
 	f.Uint64Var(&o.seed, "seed", 0, "seed of the rows")
 	f.StringVar(&o.masksFile, "masks-file", "", "take the rows from a bool or uint8 .npy [m, p], 1 = kept; from a float32 .npy with values from 0 to 1, the gradient rows")
 	f.IntVar(&o.gradients, "gradients", 0, "gradient rows; 0 for none (default see above)")
+	f.Float64Var(&o.until, "until", 0, "double the gradient rows until they predict with this correlation, see above")
 	f.StringVar(&o.saveGradients, "save-gradients", "", "also write every derivative of the gradient rows to this .npy: float32 [rows, n, p]")
 	f.StringVar(&o.output, "output", "margin", "what is measured: margin, logodds, logit or logit:K")
 	f.StringVar(&o.inputs.Split, "split", "test", "which files of cifar10 and idx (test or train); elsewhere only names the margins' file")
@@ -93,10 +101,11 @@ type ablateReport struct {
 	Seconds      float64       `json:"seconds"`       // that those rows took
 	PerSecond    float64       `json:"margins_per_second"`
 
-	GradientRows    int     `json:"gradient_rows"`
-	GradientMargins int     `json:"gradient_margins_measured"` // pairs of gradient row and example, by this call
-	GradientSeconds float64 `json:"gradient_seconds"`
-	Estimate        *cost   `json:"estimate,omitempty"` // made before the work, where there was enough of it
+	GradientRows    int          `json:"gradient_rows"`
+	GradientMargins int          `json:"gradient_margins_measured"` // pairs of gradient row and example, by this call
+	GradientSeconds float64      `json:"gradient_seconds"`
+	Until           *untilReport `json:"until,omitempty"`
+	Estimate        *cost        `json:"estimate,omitempty"` // made before the work, where there was enough of it
 
 	Output         string `json:"output"`
 	Precision      string `json:"precision"`
@@ -127,6 +136,9 @@ func runAblate(cmd *cobra.Command, o *ablateOptions) error {
 			fmt.Fprintf(w, ", measured in %s", seconds(report.GradientSeconds))
 		}
 		fmt.Fprintln(w)
+	}
+	if u := report.Until; u != nil {
+		fmt.Fprintf(w, "stopped at correlation %.3f, %.3f was asked for: %s\n", u.Steps[len(u.Steps)-1].Correlation, u.Target, u.Stopped)
 	}
 	return nil
 }

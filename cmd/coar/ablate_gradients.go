@@ -83,6 +83,15 @@ func (g *gradientWork) left() int {
 	return n
 }
 
+// rowsAfter is how many rows there are beyond those of an earlier state.
+func (g *gradientWork) rowsAfter(earlier *gradientWork) int {
+	n := 0
+	for _, lot := range g.lots[len(earlier.lots):] {
+		n += lot.Lot.Rows
+	}
+	return n
+}
+
 // files names what is to be sealed.
 func (g *gradientWork) files() []string {
 	var names []string

@@ -33,6 +33,9 @@ func (o *ablateOptions) adopt() (margin.Output, error) {
 	return margin.Parse(o.output)
 }
 
+// resumed reports whether there is a run already.
+func (o *ablateOptions) resumed() bool { return o.adopted != nil }
+
 // fill sets every flag that was not given to the run's value.
 func (o *ablateOptions) fill(m *store.Manifest) {
 	set := func(flag string, assign func()) {
@@ -107,8 +110,13 @@ func (o *ablateOptions) check() error {
 		return fault.Usagef("--masks %d: want 0 to %d rows", o.masks, maxRows)
 	case o.given("examples") && o.examples == "":
 		return fault.Usagef("--examples is empty; all takes every example")
+	case o.until > 0 && o.saveGradients != "":
+		return fault.Usagef("--until and --save-gradients exclude each other: the number of rows is not known before")
 	case o.dtype != "float16" && o.dtype != "float32":
 		return fault.Usagef("--dtype %q: want float16 or float32", o.dtype)
+	}
+	if err := o.checkUntil(); err != nil {
+		return err
 	}
 	if o.gradients < 0 || o.gradients > maxRows {
 		return fault.Usagef("--gradients %d: want 0 to %d rows", o.gradients, maxRows)

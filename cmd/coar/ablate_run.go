@@ -93,7 +93,15 @@ func (o *ablateOptions) work(ctx context.Context, cmd *cobra.Command, run *store
 		report.PerSecond = float64(report.RowsMeasured*report.Examples) / report.Seconds
 	}
 	start := time.Now()
-	if err := gradients.measure(ctx, cmd, o.globals); err != nil {
+	if o.until > 0 {
+		before := gradients
+		if gradients, report.Until, err = o.grow(ctx, cmd, run, gradients); err != nil {
+			return err
+		}
+		report.GradientMargins += gradients.rowsAfter(before) * report.Examples
+		m := run.Manifest()
+		report.GradientRows = m.GradientRows()
+	} else if err := gradients.measure(ctx, cmd, o.globals); err != nil {
 		return err
 	}
 	report.GradientSeconds = time.Since(start).Seconds()

@@ -24,11 +24,14 @@ func (o *ablateOptions) softSource(nComponents int) (*softSource, error) {
 	if o.softFile() {
 		return openSoftFile(o.masksFile, nComponents, o.gradients, o.given("gradients"))
 	}
+	if o.until > 0 {
+		o.gradients = o.firstGradients()
+	}
 	s := &softSource{count: o.gradients, sampler: ablate.SoftSampler{Seed: o.seed, Fraction: o.fraction}}
 	if m, err := store.ReadManifest(o.run); err == nil {
 		s.sha = m.SoftSHA
 		have := m.GradientRows()
-		if !o.given("gradients") {
+		if !o.given("gradients") && o.until == 0 {
 			s.count = have
 		}
 		if s.count > have {
@@ -37,7 +40,7 @@ func (o *ablateOptions) softSource(nComponents int) (*softSource, error) {
 			}
 		}
 		s.count = max(s.count, have)
-	} else if !o.given("gradients") {
+	} else if !o.given("gradients") && o.until == 0 {
 		s.count = 0
 		if o.masks > 0 && o.masksFile == "" && o.fraction <= 0.5 {
 			s.count = defaultGradients(o.masks)

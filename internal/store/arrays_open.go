@@ -74,9 +74,7 @@ func openOwnArrays(fsys fileSystem, dir string, m *Manifest, l layout, command s
 		}
 	}()
 	opened, s, err := openUnits(fsys, dir, l, command)
-	for _, f := range s.files {
-		a.files = append(a.files, f)
-	}
+	a.files = append(a.files, s.files...)
 	if err != nil {
 		return nil, err
 	}
