@@ -155,4 +155,3 @@ func (f *fitter) gradientAlone(source *study.PriorDataset) error {
 	f.report.Candidates = []study.Candidate{candidate}
 	return err
 }
-

@@ -89,8 +89,14 @@ func (f *fitter) fit() error {
 	if f.alone() {
 		return f.gradientAlone(dataset)
 	}
+	auto := f.options.Method == "auto"
 	f.method(regress.Ridge)
-	return f.residual(dataset)
+	err := f.residual(dataset)
+	if auto && fault.KindOf(err) == fault.Usage { // ridge does not fit into --memory
+		f.options.Method = regress.Lasso
+		err = f.residual(dataset)
+	}
+	return err
 }
 
 // method settles --method auto.
