@@ -10,7 +10,7 @@ import (
 // drawGradient draws an argument block whose operands start anywhere and whose rows have gaps, with guards in what is written.
 func drawGradient(rng *rand.Rand, rows, n int, relu, h, dot bool) *Gradient {
 	g := &Gradient{Rows: rows, N: n, Scale: float32(rng.NormFloat64())}
-	for _, row := range []*int{&g.GRow, &g.YRow, &g.RawRow, &g.HRow, &g.DRow} {
+	for _, row := range []*int{&g.GRow, &g.RawRow, &g.HRow, &g.DRow} {
 		*row = n + rng.IntN(20)
 	}
 	operand := func(row int, spread float64) []float32 {
@@ -27,11 +27,12 @@ func drawGradient(rng *rand.Rand, rows, n int, relu, h, dot bool) *Gradient {
 		}
 		return x
 	}
-	g.G, g.Y, g.D = operand(g.GRow, 1), operand(g.YRow, 1), guarded(rows*g.DRow)
+	g.G, g.D = operand(g.GRow, 1), guarded(rows*g.DRow)
 	if relu {
-		g.ReLU = 1
-		for i := range g.Y {
-			g.Y[i] = max(g.Y[i], 0)
+		g.SignRow = (n+15)/16*2 + rng.IntN(3)
+		g.Signs = make([]byte, rows*g.SignRow+2)
+		for i := range g.Signs {
+			g.Signs[i] = byte(rng.Uint32())
 		}
 	}
 	if h {
@@ -56,8 +57,8 @@ func TestGradientMatchesPortable(t *testing.T) {
 					for kind := range 6 {
 						relu, h, dot := kind >= 2, kind >= 4, kind%2 == 1
 						g := drawGradient(rng, rows, n, relu, h, dot)
-						if rows > 1 && relu {
-							g.G[1], g.Y[g.YRow] = float32(math.Inf(1)), float32(math.NaN())
+						if rows > 1 {
+							g.G[0], g.G[g.GRow] = float32(math.Inf(1)), float32(math.NaN())
 						}
 						want := *g
 						want.D, want.H, want.Sum = append([]float32(nil), g.D...), append([]float32(nil), g.H...), append([]float32(nil), g.Sum...)
@@ -87,6 +88,40 @@ func equal(t *testing.T, what string, got, want []float32) {
 		if got[i] != w && !(got[i] != got[i] && w != w) {
 			t.Fatalf("%s: value %d is %g, want %g", what, i, got[i], w)
 		}
+	}
+}
+
+func TestSignsMatchesPortable(t *testing.T) {
+	for _, set := range Available() {
+		t.Run(set.Name, func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(5, 6))
+			for _, n := range []int{1, 7, 8, 9, 15, 16, 17, 24, 33, 64, 100} {
+				for _, rows := range []int{0, 1, 3} {
+					s := Signs{Rows: rows, N: n, YRow: n + rng.IntN(20), BitRow: (n+15)/16*2 + rng.IntN(3)}
+					s.Y = normals(rng, rows*s.YRow+Slack)
+					s.Y[0] = float32(math.NaN())
+					for i := 1; i < len(s.Y); i += 1 + rng.IntN(5) {
+						s.Y[i] = float32(0 * s.Y[i])
+					}
+					s.Bits = make([]byte, rows*s.BitRow+2)
+					want := s
+					want.Bits = make([]byte, len(s.Bits))
+					signsPortable(&want)
+					set.Signs(&s)
+					for i := range rows {
+						for j := range s.BitRow {
+							mask := byte(0xff) >> max(0, min(8, 8*(j+1)-n)) // the bits that mean something
+							if 8*j >= (n+15)/16*16 {
+								mask = 0xff // beyond the last vector: nothing is written
+							}
+							if got, w := s.Bits[i*s.BitRow+j], want.Bits[i*s.BitRow+j]; (got^w)&mask != 0 {
+								t.Fatalf("%d rows of %d: byte %d of row %d is %08b, want %08b", rows, n, j, i, got, w)
+							}
+						}
+					}
+				}
+			}
+		})
 	}
 }
 

@@ -23,6 +23,7 @@ type Set struct {
 	gelu      func(*Columns)
 	back      derivatives
 	gradient  func(*Gradient)
+	signs     func(*Signs)
 	transpose func(*Columns)
 	dots      func(*Columns)
 	winoIn    func(*Winograd)

@@ -5,7 +5,7 @@ func assembled() []*Set { return []*Set{neon()} }
 
 func neon() *Set {
 	return &Set{Name: "neon", Lanes: 4, MaxRows: 8, MaxVecs: 3,
-		softmax: softmaxNEON, layerNorm: layerNormNEON, gelu: geluNEON, gradient: gradientPortable,
+		softmax: softmaxNEON, layerNorm: layerNormNEON, gelu: geluNEON, gradient: gradientPortable, signs: signsPortable,
 		back: portableDerivatives(), transpose: transposePortable, dots: dotsPortable, // not written for NEON yet
 		winoIn: winogradInputNEON, winoOut: winogradOutputNEON,
 		tiles: [MaxRows][]func(*Tile){

@@ -174,6 +174,11 @@ func winogradOutputAVX512(w *Winograd)
 //go:noescape
 func gradientAVX512(a *Gradient)
 
+// signsAVX512 sets the bits of a map's elements above zero.
+//
+//go:noescape
+func signsAVX512(a *Signs)
+
 // tile1x1AVX2 computes a block of 1 rows by 1 vectors at every span.
 //
 //go:noescape
@@ -283,6 +288,11 @@ func winogradOutputAVX2(w *Winograd)
 //
 //go:noescape
 func gradientAVX2(a *Gradient)
+
+// signsAVX2 sets the bits of a map's elements above zero.
+//
+//go:noescape
+func signsAVX2(a *Signs)
 
 // transposeAVX2 writes the transpose of X to Y.
 //

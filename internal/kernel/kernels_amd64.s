@@ -22,6 +22,16 @@ DATA laneMask<>+56(SB)/4, $0x00000000
 DATA laneMask<>+60(SB)/4, $0x00000000
 GLOBL laneMask<>(SB), RODATA|NOPTR, $64
 
+DATA laneBits<>+0(SB)/4, $0x00000001
+DATA laneBits<>+4(SB)/4, $0x00000002
+DATA laneBits<>+8(SB)/4, $0x00000004
+DATA laneBits<>+12(SB)/4, $0x00000008
+DATA laneBits<>+16(SB)/4, $0x00000010
+DATA laneBits<>+20(SB)/4, $0x00000020
+DATA laneBits<>+24(SB)/4, $0x00000040
+DATA laneBits<>+28(SB)/4, $0x00000080
+GLOBL laneBits<>(SB), RODATA|NOPTR, $32
+
 DATA interleave<>+0(SB)/4, $0x00100000
 DATA interleave<>+4(SB)/4, $0x00110001
 DATA interleave<>+8(SB)/4, $0x00120002
@@ -6674,15 +6684,14 @@ winogradOutput_AVX512_end:
 TEXT ·gradientAVX512(SB), NOSPLIT, $0-8
 	MOVQ         a+0(FP), R15
 	MOVQ         (R15), AX
-	MOVQ         24(R15), BX
-	MOVQ         48(R15), CX
-	MOVQ         72(R15), DX
-	MOVQ         96(R15), SI
-	MOVQ         120(R15), DI
+	MOVQ         120(R15), BX
+	MOVQ         24(R15), CX
+	MOVQ         48(R15), DX
+	MOVQ         72(R15), SI
+	MOVQ         96(R15), DI
 	MOVQ         144(R15), R11
 	MOVQ         152(R15), R8
-	VBROADCASTSS 208(R15), Z0
-	VPXORD       Z1, Z1, Z1
+	VBROADCASTSS 200(R15), Z0
 	MOVQ         R8, R12
 	ANDQ         $-16, R12
 	SUBQ         R12, R8
@@ -6693,15 +6702,16 @@ TEXT ·gradientAVX512(SB), NOSPLIT, $0-8
 	KMOVW        R9, K1
 	TESTQ        R11, R11
 	JZ           gradient_AVX512_end
-	CMPQ         200(R15), $0x00
-	JNE          gradient_AVX512_001_try
-	CMPQ         80(R15), $0x00
+	CMPQ         128(R15), $0x00
 	JNE          gradient_AVX512_001_try
 	CMPQ         56(R15), $0x00
+	JNE          gradient_AVX512_001_try
+	CMPQ         32(R15), $0x00
 	JNE          gradient_AVX512_001_try
 
 gradient_AVX512_000_row:
 	XORQ R10, R10
+	XORQ R14, R14
 
 gradient_AVX512_000_vector:
 	CMPQ    R10, R12
@@ -6710,6 +6720,7 @@ gradient_AVX512_000_vector:
 	VMULPS  Z0, Z3, Z4
 	VMOVUPS Z4, (SI)(R10*1)
 	ADDQ    $0x40, R10
+	ADDQ    $0x02, R14
 	JMP     gradient_AVX512_000_vector
 
 gradient_AVX512_000_tail:
@@ -6729,15 +6740,16 @@ gradient_AVX512_000_next:
 	JMP  gradient_AVX512_end
 
 gradient_AVX512_001_try:
-	CMPQ 200(R15), $0x00
-	JNE  gradient_AVX512_100_try
-	CMPQ 80(R15), $0x00
+	CMPQ 128(R15), $0x00
 	JNE  gradient_AVX512_100_try
 	CMPQ 56(R15), $0x00
+	JNE  gradient_AVX512_100_try
+	CMPQ 32(R15), $0x00
 	JE   gradient_AVX512_100_try
 
 gradient_AVX512_001_row:
 	XORQ R10, R10
+	XORQ R14, R14
 
 gradient_AVX512_001_vector:
 	CMPQ        R10, R12
@@ -6749,6 +6761,7 @@ gradient_AVX512_001_vector:
 	VFMADD231PS (CX)(R10*1), Z3, Z4
 	VMOVUPS     Z4, (DI)(R10*1)
 	ADDQ        $0x40, R10
+	ADDQ        $0x02, R14
 	JMP         gradient_AVX512_001_vector
 
 gradient_AVX512_001_tail:
@@ -6773,30 +6786,32 @@ gradient_AVX512_001_next:
 	JMP  gradient_AVX512_end
 
 gradient_AVX512_100_try:
-	CMPQ 200(R15), $0x00
+	CMPQ 128(R15), $0x00
 	JE   gradient_AVX512_101_try
-	CMPQ 80(R15), $0x00
-	JNE  gradient_AVX512_101_try
 	CMPQ 56(R15), $0x00
+	JNE  gradient_AVX512_101_try
+	CMPQ 32(R15), $0x00
 	JNE  gradient_AVX512_101_try
 
 gradient_AVX512_100_row:
 	XORQ R10, R10
+	XORQ R14, R14
 
 gradient_AVX512_100_vector:
 	CMPQ      R10, R12
 	JGE       gradient_AVX512_100_tail
-	VCMPPS    $0x11, (BX)(R10*1), Z1, K2
+	KMOVW     (BX)(R14*1), K2
 	VMOVUPS.Z (AX)(R10*1), K2, Z3
 	VMULPS    Z0, Z3, Z4
 	VMOVUPS   Z4, (SI)(R10*1)
 	ADDQ      $0x40, R10
+	ADDQ      $0x02, R14
 	JMP       gradient_AVX512_100_vector
 
 gradient_AVX512_100_tail:
 	TESTQ     R8, R8
 	JZ        gradient_AVX512_100_next
-	VCMPPS    $0x11, (BX)(R10*1), Z1, K2
+	KMOVW     (BX)(R14*1), K2
 	VMOVUPS.Z (AX)(R10*1), K2, Z3
 	VMULPS    Z0, Z3, Z4
 	VMOVUPS   Z4, K1, (SI)(R10*1)
@@ -6804,8 +6819,7 @@ gradient_AVX512_100_tail:
 gradient_AVX512_100_next:
 	MOVQ 160(R15), R13
 	LEAQ (AX)(R13*4), AX
-	MOVQ 168(R15), R13
-	LEAQ (BX)(R13*4), BX
+	ADDQ 168(R15), BX
 	MOVQ 192(R15), R13
 	LEAQ (SI)(R13*4), SI
 	DECQ R11
@@ -6813,20 +6827,21 @@ gradient_AVX512_100_next:
 	JMP  gradient_AVX512_end
 
 gradient_AVX512_101_try:
-	CMPQ 200(R15), $0x00
+	CMPQ 128(R15), $0x00
 	JE   gradient_AVX512_110_try
-	CMPQ 80(R15), $0x00
-	JNE  gradient_AVX512_110_try
 	CMPQ 56(R15), $0x00
+	JNE  gradient_AVX512_110_try
+	CMPQ 32(R15), $0x00
 	JE   gradient_AVX512_110_try
 
 gradient_AVX512_101_row:
 	XORQ R10, R10
+	XORQ R14, R14
 
 gradient_AVX512_101_vector:
 	CMPQ        R10, R12
 	JGE         gradient_AVX512_101_tail
-	VCMPPS      $0x11, (BX)(R10*1), Z1, K2
+	KMOVW       (BX)(R14*1), K2
 	VMOVUPS.Z   (AX)(R10*1), K2, Z3
 	VMULPS      Z0, Z3, Z4
 	VMOVUPS     Z4, (SI)(R10*1)
@@ -6834,12 +6849,13 @@ gradient_AVX512_101_vector:
 	VFMADD231PS (CX)(R10*1), Z3, Z4
 	VMOVUPS     Z4, (DI)(R10*1)
 	ADDQ        $0x40, R10
+	ADDQ        $0x02, R14
 	JMP         gradient_AVX512_101_vector
 
 gradient_AVX512_101_tail:
 	TESTQ       R8, R8
 	JZ          gradient_AVX512_101_next
-	VCMPPS      $0x11, (BX)(R10*1), Z1, K2
+	KMOVW       (BX)(R14*1), K2
 	VMOVUPS.Z   (AX)(R10*1), K2, Z3
 	VMULPS      Z0, Z3, Z4
 	VMOVUPS     Z4, K1, (SI)(R10*1)
@@ -6850,8 +6866,7 @@ gradient_AVX512_101_tail:
 gradient_AVX512_101_next:
 	MOVQ 160(R15), R13
 	LEAQ (AX)(R13*4), AX
-	MOVQ 168(R15), R13
-	LEAQ (BX)(R13*4), BX
+	ADDQ 168(R15), BX
 	MOVQ 176(R15), R13
 	LEAQ (CX)(R13*4), CX
 	MOVQ 192(R15), R13
@@ -6861,31 +6876,33 @@ gradient_AVX512_101_next:
 	JMP  gradient_AVX512_end
 
 gradient_AVX512_110_try:
-	CMPQ 200(R15), $0x00
-	JE   gradient_AVX512_111_try
-	CMPQ 80(R15), $0x00
+	CMPQ 128(R15), $0x00
 	JE   gradient_AVX512_111_try
 	CMPQ 56(R15), $0x00
+	JE   gradient_AVX512_111_try
+	CMPQ 32(R15), $0x00
 	JNE  gradient_AVX512_111_try
 
 gradient_AVX512_110_row:
 	XORQ R10, R10
+	XORQ R14, R14
 
 gradient_AVX512_110_vector:
 	CMPQ      R10, R12
 	JGE       gradient_AVX512_110_tail
-	VCMPPS    $0x11, (BX)(R10*1), Z1, K2
+	KMOVW     (BX)(R14*1), K2
 	VMOVUPS.Z (AX)(R10*1), K2, Z3
 	VMOVUPS   Z3, (DX)(R10*1)
 	VMULPS    Z0, Z3, Z4
 	VMOVUPS   Z4, (SI)(R10*1)
 	ADDQ      $0x40, R10
+	ADDQ      $0x02, R14
 	JMP       gradient_AVX512_110_vector
 
 gradient_AVX512_110_tail:
 	TESTQ     R8, R8
 	JZ        gradient_AVX512_110_next
-	VCMPPS    $0x11, (BX)(R10*1), Z1, K2
+	KMOVW     (BX)(R14*1), K2
 	VMOVUPS.Z (AX)(R10*1), K2, Z3
 	VMOVUPS   Z3, K1, (DX)(R10*1)
 	VMULPS    Z0, Z3, Z4
@@ -6894,8 +6911,7 @@ gradient_AVX512_110_tail:
 gradient_AVX512_110_next:
 	MOVQ 160(R15), R13
 	LEAQ (AX)(R13*4), AX
-	MOVQ 168(R15), R13
-	LEAQ (BX)(R13*4), BX
+	ADDQ 168(R15), BX
 	MOVQ 184(R15), R13
 	LEAQ (DX)(R13*4), DX
 	MOVQ 192(R15), R13
@@ -6907,11 +6923,12 @@ gradient_AVX512_110_next:
 gradient_AVX512_111_try:
 gradient_AVX512_111_row:
 	XORQ R10, R10
+	XORQ R14, R14
 
 gradient_AVX512_111_vector:
 	CMPQ        R10, R12
 	JGE         gradient_AVX512_111_tail
-	VCMPPS      $0x11, (BX)(R10*1), Z1, K2
+	KMOVW       (BX)(R14*1), K2
 	VMOVUPS.Z   (AX)(R10*1), K2, Z3
 	VMOVUPS     Z3, (DX)(R10*1)
 	VMULPS      Z0, Z3, Z4
@@ -6920,12 +6937,13 @@ gradient_AVX512_111_vector:
 	VFMADD231PS (CX)(R10*1), Z3, Z4
 	VMOVUPS     Z4, (DI)(R10*1)
 	ADDQ        $0x40, R10
+	ADDQ        $0x02, R14
 	JMP         gradient_AVX512_111_vector
 
 gradient_AVX512_111_tail:
 	TESTQ       R8, R8
 	JZ          gradient_AVX512_111_next
-	VCMPPS      $0x11, (BX)(R10*1), Z1, K2
+	KMOVW       (BX)(R14*1), K2
 	VMOVUPS.Z   (AX)(R10*1), K2, Z3
 	VMOVUPS     Z3, K1, (DX)(R10*1)
 	VMULPS      Z0, Z3, Z4
@@ -6937,8 +6955,7 @@ gradient_AVX512_111_tail:
 gradient_AVX512_111_next:
 	MOVQ 160(R15), R13
 	LEAQ (AX)(R13*4), AX
-	MOVQ 168(R15), R13
-	LEAQ (BX)(R13*4), BX
+	ADDQ 168(R15), BX
 	MOVQ 176(R15), R13
 	LEAQ (CX)(R13*4), CX
 	MOVQ 184(R15), R13
@@ -6949,6 +6966,42 @@ gradient_AVX512_111_next:
 	JNZ  gradient_AVX512_111_row
 
 gradient_AVX512_end:
+	VZEROUPPER
+	RET
+
+// func signsAVX512(a *Signs)
+// Requires: AVX, AVX512F
+TEXT ·signsAVX512(SB), NOSPLIT, $0-8
+	MOVQ   a+0(FP), R15
+	MOVQ   (R15), AX
+	MOVQ   24(R15), BX
+	MOVQ   48(R15), CX
+	MOVQ   56(R15), DX
+	MOVQ   64(R15), SI
+	MOVQ   72(R15), DI
+	SHLQ   $0x02, SI
+	SHLQ   $0x02, DX
+	VPXORD Z0, Z0, Z0
+	TESTQ  CX, CX
+	JZ     signs_AVX512_end
+
+signs_AVX512_row:
+	XORQ R8, R8
+	XORQ R9, R9
+
+signs_AVX512_vector:
+	VCMPPS $0x11, (AX)(R8*1), Z0, K1
+	KMOVW  K1, (BX)(R9*1)
+	ADDQ   $0x40, R8
+	ADDQ   $0x02, R9
+	CMPQ   R8, DX
+	JLT    signs_AVX512_vector
+	ADDQ   SI, AX
+	ADDQ   DI, BX
+	DECQ   CX
+	JNZ    signs_AVX512_row
+
+signs_AVX512_end:
 	VZEROUPPER
 	RET
 
@@ -10264,19 +10317,18 @@ winogradOutput_AVX2_end:
 	RET
 
 // func gradientAVX2(a *Gradient)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·gradientAVX2(SB), NOSPLIT, $0-8
 	MOVQ         a+0(FP), R15
 	MOVQ         (R15), AX
-	MOVQ         24(R15), BX
-	MOVQ         48(R15), CX
-	MOVQ         72(R15), DX
-	MOVQ         96(R15), SI
-	MOVQ         120(R15), DI
+	MOVQ         120(R15), BX
+	MOVQ         24(R15), CX
+	MOVQ         48(R15), DX
+	MOVQ         72(R15), SI
+	MOVQ         96(R15), DI
 	MOVQ         144(R15), R11
 	MOVQ         152(R15), R8
-	VBROADCASTSS 208(R15), Y0
-	VXORPS       Y1, Y1, Y1
+	VBROADCASTSS 200(R15), Y0
 	MOVQ         R8, R12
 	ANDQ         $-8, R12
 	SUBQ         R12, R8
@@ -10285,17 +10337,19 @@ TEXT ·gradientAVX2(SB), NOSPLIT, $0-8
 	MOVQ         R8, R10
 	NEGQ         R10
 	VMOVUPS      32(R9)(R10*4), Y2
+	VMOVUPS      laneBits<>+0(SB), Y1
 	TESTQ        R11, R11
 	JZ           gradient_AVX2_end
-	CMPQ         200(R15), $0x00
-	JNE          gradient_AVX2_001_try
-	CMPQ         80(R15), $0x00
+	CMPQ         128(R15), $0x00
 	JNE          gradient_AVX2_001_try
 	CMPQ         56(R15), $0x00
+	JNE          gradient_AVX2_001_try
+	CMPQ         32(R15), $0x00
 	JNE          gradient_AVX2_001_try
 
 gradient_AVX2_000_row:
 	XORQ R10, R10
+	XORQ R14, R14
 
 gradient_AVX2_000_vector:
 	CMPQ    R10, R12
@@ -10304,6 +10358,7 @@ gradient_AVX2_000_vector:
 	VMULPS  Y0, Y3, Y4
 	VMOVUPS Y4, (SI)(R10*1)
 	ADDQ    $0x20, R10
+	ADDQ    $0x01, R14
 	JMP     gradient_AVX2_000_vector
 
 gradient_AVX2_000_tail:
@@ -10323,15 +10378,16 @@ gradient_AVX2_000_next:
 	JMP  gradient_AVX2_end
 
 gradient_AVX2_001_try:
-	CMPQ 200(R15), $0x00
-	JNE  gradient_AVX2_100_try
-	CMPQ 80(R15), $0x00
+	CMPQ 128(R15), $0x00
 	JNE  gradient_AVX2_100_try
 	CMPQ 56(R15), $0x00
+	JNE  gradient_AVX2_100_try
+	CMPQ 32(R15), $0x00
 	JE   gradient_AVX2_100_try
 
 gradient_AVX2_001_row:
 	XORQ R10, R10
+	XORQ R14, R14
 
 gradient_AVX2_001_vector:
 	CMPQ        R10, R12
@@ -10343,6 +10399,7 @@ gradient_AVX2_001_vector:
 	VFMADD231PS (CX)(R10*1), Y3, Y4
 	VMOVUPS     Y4, (DI)(R10*1)
 	ADDQ        $0x20, R10
+	ADDQ        $0x01, R14
 	JMP         gradient_AVX2_001_vector
 
 gradient_AVX2_001_tail:
@@ -10367,39 +10424,44 @@ gradient_AVX2_001_next:
 	JMP  gradient_AVX2_end
 
 gradient_AVX2_100_try:
-	CMPQ 200(R15), $0x00
+	CMPQ 128(R15), $0x00
 	JE   gradient_AVX2_101_try
-	CMPQ 80(R15), $0x00
-	JNE  gradient_AVX2_101_try
 	CMPQ 56(R15), $0x00
+	JNE  gradient_AVX2_101_try
+	CMPQ 32(R15), $0x00
 	JNE  gradient_AVX2_101_try
 
 gradient_AVX2_100_row:
 	XORQ R10, R10
+	XORQ R14, R14
 
 gradient_AVX2_100_vector:
-	CMPQ    R10, R12
-	JGE     gradient_AVX2_100_tail
-	VCMPPS  $0x11, (BX)(R10*1), Y1, Y3
-	VANDPS  (AX)(R10*1), Y3, Y3
-	VMULPS  Y0, Y3, Y4
-	VMOVUPS Y4, (SI)(R10*1)
-	ADDQ    $0x20, R10
-	JMP     gradient_AVX2_100_vector
+	CMPQ         R10, R12
+	JGE          gradient_AVX2_100_tail
+	VPBROADCASTB (BX)(R14*1), Y3
+	VPAND        Y1, Y3, Y3
+	VPCMPEQD     Y1, Y3, Y3
+	VANDPS       (AX)(R10*1), Y3, Y3
+	VMULPS       Y0, Y3, Y4
+	VMOVUPS      Y4, (SI)(R10*1)
+	ADDQ         $0x20, R10
+	ADDQ         $0x01, R14
+	JMP          gradient_AVX2_100_vector
 
 gradient_AVX2_100_tail:
-	TESTQ      R8, R8
-	JZ         gradient_AVX2_100_next
-	VCMPPS     $0x11, (BX)(R10*1), Y1, Y3
-	VANDPS     (AX)(R10*1), Y3, Y3
-	VMULPS     Y0, Y3, Y4
-	VMASKMOVPS Y4, Y2, (SI)(R10*1)
+	TESTQ        R8, R8
+	JZ           gradient_AVX2_100_next
+	VPBROADCASTB (BX)(R14*1), Y3
+	VPAND        Y1, Y3, Y3
+	VPCMPEQD     Y1, Y3, Y3
+	VANDPS       (AX)(R10*1), Y3, Y3
+	VMULPS       Y0, Y3, Y4
+	VMASKMOVPS   Y4, Y2, (SI)(R10*1)
 
 gradient_AVX2_100_next:
 	MOVQ 160(R15), R13
 	LEAQ (AX)(R13*4), AX
-	MOVQ 168(R15), R13
-	LEAQ (BX)(R13*4), BX
+	ADDQ 168(R15), BX
 	MOVQ 192(R15), R13
 	LEAQ (SI)(R13*4), SI
 	DECQ R11
@@ -10407,45 +10469,50 @@ gradient_AVX2_100_next:
 	JMP  gradient_AVX2_end
 
 gradient_AVX2_101_try:
-	CMPQ 200(R15), $0x00
+	CMPQ 128(R15), $0x00
 	JE   gradient_AVX2_110_try
-	CMPQ 80(R15), $0x00
-	JNE  gradient_AVX2_110_try
 	CMPQ 56(R15), $0x00
+	JNE  gradient_AVX2_110_try
+	CMPQ 32(R15), $0x00
 	JE   gradient_AVX2_110_try
 
 gradient_AVX2_101_row:
 	XORQ R10, R10
+	XORQ R14, R14
 
 gradient_AVX2_101_vector:
-	CMPQ        R10, R12
-	JGE         gradient_AVX2_101_tail
-	VCMPPS      $0x11, (BX)(R10*1), Y1, Y3
-	VANDPS      (AX)(R10*1), Y3, Y3
-	VMULPS      Y0, Y3, Y4
-	VMOVUPS     Y4, (SI)(R10*1)
-	VMOVUPS     (DI)(R10*1), Y4
-	VFMADD231PS (CX)(R10*1), Y3, Y4
-	VMOVUPS     Y4, (DI)(R10*1)
-	ADDQ        $0x20, R10
-	JMP         gradient_AVX2_101_vector
+	CMPQ         R10, R12
+	JGE          gradient_AVX2_101_tail
+	VPBROADCASTB (BX)(R14*1), Y3
+	VPAND        Y1, Y3, Y3
+	VPCMPEQD     Y1, Y3, Y3
+	VANDPS       (AX)(R10*1), Y3, Y3
+	VMULPS       Y0, Y3, Y4
+	VMOVUPS      Y4, (SI)(R10*1)
+	VMOVUPS      (DI)(R10*1), Y4
+	VFMADD231PS  (CX)(R10*1), Y3, Y4
+	VMOVUPS      Y4, (DI)(R10*1)
+	ADDQ         $0x20, R10
+	ADDQ         $0x01, R14
+	JMP          gradient_AVX2_101_vector
 
 gradient_AVX2_101_tail:
-	TESTQ       R8, R8
-	JZ          gradient_AVX2_101_next
-	VCMPPS      $0x11, (BX)(R10*1), Y1, Y3
-	VANDPS      (AX)(R10*1), Y3, Y3
-	VMULPS      Y0, Y3, Y4
-	VMASKMOVPS  Y4, Y2, (SI)(R10*1)
-	VMOVUPS     (DI)(R10*1), Y4
-	VFMADD231PS (CX)(R10*1), Y3, Y4
-	VMOVUPS     Y4, (DI)(R10*1)
+	TESTQ        R8, R8
+	JZ           gradient_AVX2_101_next
+	VPBROADCASTB (BX)(R14*1), Y3
+	VPAND        Y1, Y3, Y3
+	VPCMPEQD     Y1, Y3, Y3
+	VANDPS       (AX)(R10*1), Y3, Y3
+	VMULPS       Y0, Y3, Y4
+	VMASKMOVPS   Y4, Y2, (SI)(R10*1)
+	VMOVUPS      (DI)(R10*1), Y4
+	VFMADD231PS  (CX)(R10*1), Y3, Y4
+	VMOVUPS      Y4, (DI)(R10*1)
 
 gradient_AVX2_101_next:
 	MOVQ 160(R15), R13
 	LEAQ (AX)(R13*4), AX
-	MOVQ 168(R15), R13
-	LEAQ (BX)(R13*4), BX
+	ADDQ 168(R15), BX
 	MOVQ 176(R15), R13
 	LEAQ (CX)(R13*4), CX
 	MOVQ 192(R15), R13
@@ -10455,41 +10522,46 @@ gradient_AVX2_101_next:
 	JMP  gradient_AVX2_end
 
 gradient_AVX2_110_try:
-	CMPQ 200(R15), $0x00
-	JE   gradient_AVX2_111_try
-	CMPQ 80(R15), $0x00
+	CMPQ 128(R15), $0x00
 	JE   gradient_AVX2_111_try
 	CMPQ 56(R15), $0x00
+	JE   gradient_AVX2_111_try
+	CMPQ 32(R15), $0x00
 	JNE  gradient_AVX2_111_try
 
 gradient_AVX2_110_row:
 	XORQ R10, R10
+	XORQ R14, R14
 
 gradient_AVX2_110_vector:
-	CMPQ    R10, R12
-	JGE     gradient_AVX2_110_tail
-	VCMPPS  $0x11, (BX)(R10*1), Y1, Y3
-	VANDPS  (AX)(R10*1), Y3, Y3
-	VMOVUPS Y3, (DX)(R10*1)
-	VMULPS  Y0, Y3, Y4
-	VMOVUPS Y4, (SI)(R10*1)
-	ADDQ    $0x20, R10
-	JMP     gradient_AVX2_110_vector
+	CMPQ         R10, R12
+	JGE          gradient_AVX2_110_tail
+	VPBROADCASTB (BX)(R14*1), Y3
+	VPAND        Y1, Y3, Y3
+	VPCMPEQD     Y1, Y3, Y3
+	VANDPS       (AX)(R10*1), Y3, Y3
+	VMOVUPS      Y3, (DX)(R10*1)
+	VMULPS       Y0, Y3, Y4
+	VMOVUPS      Y4, (SI)(R10*1)
+	ADDQ         $0x20, R10
+	ADDQ         $0x01, R14
+	JMP          gradient_AVX2_110_vector
 
 gradient_AVX2_110_tail:
-	TESTQ      R8, R8
-	JZ         gradient_AVX2_110_next
-	VCMPPS     $0x11, (BX)(R10*1), Y1, Y3
-	VANDPS     (AX)(R10*1), Y3, Y3
-	VMASKMOVPS Y3, Y2, (DX)(R10*1)
-	VMULPS     Y0, Y3, Y4
-	VMASKMOVPS Y4, Y2, (SI)(R10*1)
+	TESTQ        R8, R8
+	JZ           gradient_AVX2_110_next
+	VPBROADCASTB (BX)(R14*1), Y3
+	VPAND        Y1, Y3, Y3
+	VPCMPEQD     Y1, Y3, Y3
+	VANDPS       (AX)(R10*1), Y3, Y3
+	VMASKMOVPS   Y3, Y2, (DX)(R10*1)
+	VMULPS       Y0, Y3, Y4
+	VMASKMOVPS   Y4, Y2, (SI)(R10*1)
 
 gradient_AVX2_110_next:
 	MOVQ 160(R15), R13
 	LEAQ (AX)(R13*4), AX
-	MOVQ 168(R15), R13
-	LEAQ (BX)(R13*4), BX
+	ADDQ 168(R15), BX
 	MOVQ 184(R15), R13
 	LEAQ (DX)(R13*4), DX
 	MOVQ 192(R15), R13
@@ -10501,38 +10573,43 @@ gradient_AVX2_110_next:
 gradient_AVX2_111_try:
 gradient_AVX2_111_row:
 	XORQ R10, R10
+	XORQ R14, R14
 
 gradient_AVX2_111_vector:
-	CMPQ        R10, R12
-	JGE         gradient_AVX2_111_tail
-	VCMPPS      $0x11, (BX)(R10*1), Y1, Y3
-	VANDPS      (AX)(R10*1), Y3, Y3
-	VMOVUPS     Y3, (DX)(R10*1)
-	VMULPS      Y0, Y3, Y4
-	VMOVUPS     Y4, (SI)(R10*1)
-	VMOVUPS     (DI)(R10*1), Y4
-	VFMADD231PS (CX)(R10*1), Y3, Y4
-	VMOVUPS     Y4, (DI)(R10*1)
-	ADDQ        $0x20, R10
-	JMP         gradient_AVX2_111_vector
+	CMPQ         R10, R12
+	JGE          gradient_AVX2_111_tail
+	VPBROADCASTB (BX)(R14*1), Y3
+	VPAND        Y1, Y3, Y3
+	VPCMPEQD     Y1, Y3, Y3
+	VANDPS       (AX)(R10*1), Y3, Y3
+	VMOVUPS      Y3, (DX)(R10*1)
+	VMULPS       Y0, Y3, Y4
+	VMOVUPS      Y4, (SI)(R10*1)
+	VMOVUPS      (DI)(R10*1), Y4
+	VFMADD231PS  (CX)(R10*1), Y3, Y4
+	VMOVUPS      Y4, (DI)(R10*1)
+	ADDQ         $0x20, R10
+	ADDQ         $0x01, R14
+	JMP          gradient_AVX2_111_vector
 
 gradient_AVX2_111_tail:
-	TESTQ       R8, R8
-	JZ          gradient_AVX2_111_next
-	VCMPPS      $0x11, (BX)(R10*1), Y1, Y3
-	VANDPS      (AX)(R10*1), Y3, Y3
-	VMASKMOVPS  Y3, Y2, (DX)(R10*1)
-	VMULPS      Y0, Y3, Y4
-	VMASKMOVPS  Y4, Y2, (SI)(R10*1)
-	VMOVUPS     (DI)(R10*1), Y4
-	VFMADD231PS (CX)(R10*1), Y3, Y4
-	VMOVUPS     Y4, (DI)(R10*1)
+	TESTQ        R8, R8
+	JZ           gradient_AVX2_111_next
+	VPBROADCASTB (BX)(R14*1), Y3
+	VPAND        Y1, Y3, Y3
+	VPCMPEQD     Y1, Y3, Y3
+	VANDPS       (AX)(R10*1), Y3, Y3
+	VMASKMOVPS   Y3, Y2, (DX)(R10*1)
+	VMULPS       Y0, Y3, Y4
+	VMASKMOVPS   Y4, Y2, (SI)(R10*1)
+	VMOVUPS      (DI)(R10*1), Y4
+	VFMADD231PS  (CX)(R10*1), Y3, Y4
+	VMOVUPS      Y4, (DI)(R10*1)
 
 gradient_AVX2_111_next:
 	MOVQ 160(R15), R13
 	LEAQ (AX)(R13*4), AX
-	MOVQ 168(R15), R13
-	LEAQ (BX)(R13*4), BX
+	ADDQ 168(R15), BX
 	MOVQ 176(R15), R13
 	LEAQ (CX)(R13*4), CX
 	MOVQ 184(R15), R13
@@ -10543,6 +10620,43 @@ gradient_AVX2_111_next:
 	JNZ  gradient_AVX2_111_row
 
 gradient_AVX2_end:
+	VZEROUPPER
+	RET
+
+// func signsAVX2(a *Signs)
+// Requires: AVX
+TEXT ·signsAVX2(SB), NOSPLIT, $0-8
+	MOVQ   a+0(FP), R15
+	MOVQ   (R15), AX
+	MOVQ   24(R15), BX
+	MOVQ   48(R15), CX
+	MOVQ   56(R15), DX
+	MOVQ   64(R15), SI
+	MOVQ   72(R15), DI
+	SHLQ   $0x02, SI
+	SHLQ   $0x02, DX
+	VXORPS Y0, Y0, Y0
+	TESTQ  CX, CX
+	JZ     signs_AVX2_end
+
+signs_AVX2_row:
+	XORQ R8, R8
+	XORQ R9, R9
+
+signs_AVX2_vector:
+	VCMPPS    $0x11, (AX)(R8*1), Y0, Y1
+	VMOVMSKPS Y1, R10
+	MOVB      R10, (BX)(R9*1)
+	ADDQ      $0x20, R8
+	ADDQ      $0x01, R9
+	CMPQ      R8, DX
+	JLT       signs_AVX2_vector
+	ADDQ      SI, AX
+	ADDQ      DI, BX
+	DECQ      CX
+	JNZ       signs_AVX2_row
+
+signs_AVX2_end:
 	VZEROUPPER
 	RET
 

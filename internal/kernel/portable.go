@@ -7,7 +7,7 @@ const portableLanes = 8
 // portable is the specification of every kernel, in plain Go.
 func portable() *Set {
 	s := &Set{Name: "portable", Lanes: portableLanes, MaxRows: 4, MaxVecs: 2,
-		softmax: softmaxPortable, layerNorm: layerNormPortable, gelu: geluPortable, gradient: gradientPortable,
+		softmax: softmaxPortable, layerNorm: layerNormPortable, gelu: geluPortable, gradient: gradientPortable, signs: signsPortable,
 		back: portableDerivatives(), transpose: transposePortable, dots: dotsPortable,
 		winoIn: winogradInputPortable, winoOut: winogradOutputPortable}
 	for rows := 1; rows <= s.MaxRows; rows++ {

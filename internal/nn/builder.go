@@ -16,6 +16,7 @@ type Builder struct {
 	graph  *G.ExprGraph
 	batch  *Batch
 	size   int // examples per run
+	tokens int // of an example, all of whose positions then follow each other; 0: examples are interleaved
 	images *tensor.Dense
 	input  *G.Node
 	masked map[string]bool
@@ -25,7 +26,8 @@ type Builder struct {
 	reads  map[*G.Node][]*G.Node // an op's inputs
 	others map[*G.Node]*G.Node   // the node of an op's second output
 	work   workspace
-	bytes  int64 // of the ops' outputs
+	free   map[any][][]float32 // outputs that another op may take over, by layout
+	bytes  int64               // of the ops' outputs
 	err    error
 
 	profile *Profile // nil: nothing is timed
@@ -43,8 +45,9 @@ type Map struct {
 	holds   *constants // which channels hold one value; nil where that is never known
 	reached bool       // a keep value reaches it
 
-	gradient *Map    // of what is differentiated with respect to the map: what its readers have added so far
-	halved   *halved // a further part of it
+	gradient *Map     // of what is differentiated with respect to the map: what its readers have added so far
+	pending  *fusible // how the gradient is made, while it is not: node is nil
+	halved   *halved  // a further part of it
 }
 
 // NewBuilder starts a graph for size examples of shape [c, h, w] per run; masked names the weights whose rows are components.
@@ -52,7 +55,7 @@ type Map struct {
 // softmax and the head stay float32, and so do a transformer's residual tokens.
 func NewBuilder(set *kernel.Set, bf16 bool, size, c, h, w int, masked map[string]bool) *Builder {
 	b := &Builder{set: set, bf16: bf16, graph: G.NewGraph(), batch: &Batch{}, size: size, masked: masked, keeps: map[string][]float32{}, names: map[string]bool{},
-		ops: map[*G.Node]fused{}, reads: map[*G.Node][]*G.Node{}, others: map[*G.Node]*G.Node{}}
+		ops: map[*G.Node]fused{}, reads: map[*G.Node][]*G.Node{}, others: map[*G.Node]*G.Node{}, free: map[any][][]float32{}}
 	b.images = tensor.New(tensor.WithShape(size, c, h, w), tensor.Of(tensor.Float32))
 	b.input = b.value("images", b.images)
 	return b
@@ -192,7 +195,7 @@ func (b *Builder) stem(x *Map, l Layer, act Activation, pool bool, conv, out Pla
 	s.linear = b.noteRaw(c)
 	m := &Map{Plane: out, node: b.apply(s, append([]*G.Node{node}, b.layerInputs(c)...)...), holds: c.makes, reached: c.masked}
 	if c.masked {
-		b.record(m, func(g *Map) { b.stemGradient(s, m, g) }, m.slopes(act)...)
+		b.record(m, func(g *Map) { b.stemGradient(s, m, g) }, m)
 	}
 	return m
 }
@@ -258,7 +261,11 @@ func (b *Builder) layer(x *Map, v view, node *G.Node, l Layer, act Activation, o
 		inputs = append(inputs, res.node)
 	}
 	y := &Map{Plane: out, node: b.apply(c, inputs...), holds: c.makes, reached: x.reached || c.masked || res != nil && res.of.reached}
-	b.record(y, func(g *Map) { b.layerGradient(c, x, y, g) }, y.slopes(act)...)
+	if b.tape != nil && y.reached && act == ReLU {
+		c.signs = newSigns(out)
+		b.bytes += int64(len(c.signs.bits))
+	}
+	b.recordFusing(y, func(g *Map) { b.layerGradient(c, x, y, g) })
 	return y
 }
 
@@ -278,7 +285,8 @@ func (b *Builder) Embed(l Layer, class, pos []float32) (*Map, int) {
 	op := newEmbed(b.set, l.Key+"/embed", Plane{C: s[1], H: s[2], W: s[3]}, l.Kernel, l.Out, b.size, b.batch)
 	n := b.apply(op, b.input, b.weight(l.Key, l.Weight, l.Out, l.In*l.Kernel*l.Kernel), b.weight(l.Key+"/bias", l.Shift, l.Out),
 		b.weight("class_token", class, l.Out), b.weight("encoder.pos_embedding", pos, l.Out, op.tokens()))
-	return &Map{Plane: op.out, node: n, frozen: true}, op.tokens()
+	b.tokens = op.tokens()
+	return &Map{Plane: op.out, node: n, frozen: true}, b.tokens
 }
 
 // LayerNorm normalises every token.
@@ -294,7 +302,7 @@ func (b *Builder) LayerNorm(key string, x *Map, weight, bias []float32, eps floa
 	b.record(y, func(g *Map) {
 		inputs := []*G.Node{g.node, b.forward(x), b.weight(key+".weight/gradient", weight, x.C)}
 		if x.gradient != nil {
-			inputs = append(inputs, x.gradient.node)
+			inputs = append(inputs, b.settled(x.gradient).node)
 		}
 		x.gradient = &Map{Plane: x.Plane, node: b.apply(newLayerNormGradient(op, x.Plane), inputs...)}
 	}, x)

@@ -51,6 +51,7 @@ type conv struct {
 	rows   []int32    // 0, 1, …, Out-1
 	shift  []float32  // the layer's shift with the constant inputs folded in
 	raw    *rawRows   // nil: no row is wanted
+	signs  *signs     // of the output; nil: not asked for
 	chosen [4][]int32 // output channels by (ablated, with residual)
 	live   []kernel.Offset
 	column kernel.Columns
@@ -152,6 +153,7 @@ func (c *conv) Do(in ...G.Value) (G.Value, error) {
 	c.choose(a, c.rows)
 	c.noteConstants(a)
 	c.compute(a, c.buf)
+	c.noteSigns(c.buf)
 	return c.out, nil
 }
 
@@ -171,8 +173,9 @@ func (c *conv) compute(a layerArgs, dst []float32) {
 	c.directRaw(a)
 	if c.wino != nil {
 		c.wino.run(c, a, shift, dst)
+	} else {
+		c.applyKeep(a, c.raw.chosen(), dst)
 	}
-	c.applyKeep(a, c.raw.chosen(), dst)
 	if c.act == GELU {
 		c.gelu(dst)
 	}

@@ -48,11 +48,20 @@ func (r *rawRows) choose() {
 	if r == nil {
 		return
 	}
+	r.list()
+	for i := range r.slot {
+		r.slot[i] = -1
+	}
+	for at, i := range r.rows {
+		r.slot[i] = int32(at)
+	}
+}
+
+// list brings rows up to what is wanted.
+func (r *rawRows) list() {
 	r.rows = r.rows[:0]
 	for i, w := range r.wanted {
-		r.slot[i] = -1
 		if w {
-			r.slot[i] = int32(len(r.rows))
 			r.rows = append(r.rows, int32(i))
 		}
 	}

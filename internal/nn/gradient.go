@@ -18,8 +18,9 @@ type tape struct {
 
 // entry says how the gradient of out becomes gradients of what out was made from.
 type entry struct {
-	out  *Map
-	back func(g *Map)
+	out   *Map
+	back  func(g *Map)
+	fuses bool // back takes a gradient that is not yet made
 }
 
 // Differentiate makes the compiled program run gradients too; it comes before the first op is built.
@@ -37,9 +38,16 @@ func (b *Builder) record(out *Map, back func(g *Map), reads ...*Map) {
 	if b.tape == nil || !out.reached {
 		return
 	}
-	b.tape.entries = append(b.tape.entries, entry{out, back})
+	b.tape.entries = append(b.tape.entries, entry{out: out, back: back})
 	for _, x := range reads {
 		b.tape.held[x.node] = true
+	}
+}
+
+// recordFusing is record where back takes a gradient that is not yet made; see fusible.
+func (b *Builder) recordFusing(out *Map, back func(g *Map)) {
+	if b.tape != nil && out.reached {
+		b.tape.entries = append(b.tape.entries, entry{out, back, true})
 	}
 }
 
@@ -118,6 +126,9 @@ func (b *Builder) compileBackward(p *Program, last *Map) error {
 			b.fail("a map that is read subsampled has no layer of stride 2 to add its gradients")
 		}
 		if e.out.gradient != nil {
+			if !e.fuses {
+				b.settled(e.out.gradient)
+			}
 			e.back(e.out.gradient)
 		}
 	}

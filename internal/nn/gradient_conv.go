@@ -13,13 +13,14 @@ func (b *Builder) inputGradient(x *Map, l Layer, d *Map) {
 	if x.halved != nil {
 		b.fail("%s reads a map that is read subsampled as well", l.Key)
 	}
-	t := l.transposed()
-	v, node := b.read(d, t)
-	var res *residual
+	f := &fusible{layer: l.transposed(), d: d}
 	if x.gradient != nil {
-		res = residualOf(x.gradient)
+		f.res = residualOf(b.settled(x.gradient))
 	}
-	x.gradient = b.layer(d, v, node, t, None, x.Plane, res)
+	x.gradient = &Map{Plane: x.Plane, pending: f}
+	if !winogradFits(f.layer, d.Plane) {
+		b.settled(x.gradient)
+	}
 }
 
 // transposed is the layer of stride 1 that takes the gradient of l's products to the gradient of its input: the weight

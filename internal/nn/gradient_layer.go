@@ -14,8 +14,8 @@ import (
 type layerGradient struct {
 	base
 	set         *kernel.Set
-	raw         *rawRows // nil: no row is wanted
-	act         Activation
+	raw         *rawRows  // nil: no row is wanted
+	signs       *signs    // of y, where there is a ReLU, else nil
 	scale, keep []float32 // keep nil: 1
 	y, g, d     Plane
 	only        bool       // the wanted rows alone; d is scratch
@@ -23,12 +23,14 @@ type layerGradient struct {
 	tokens      int        // positions of an example where examples lie side by side; 0: they are interleaved
 	zero        *constants // channels of d that are zero
 	args        kernel.Gradient
-	sums        []float32
+	sums        []float32 // of the wanted rows, one after the other: a partial sum for each place in a row of the map
+	place       []int     // where a wanted row's sums start
 }
 
 // layerGradient builds the backward pass of the layer c from x to y, whose gradient is g.
 func (b *Builder) layerGradient(c *conv, x, y, g *Map) {
 	if b.fitsLinear(c) {
+		g = b.settled(g)
 		if c.res != nil {
 			b.skipGradient(c.res, g)
 		}
@@ -36,7 +38,7 @@ func (b *Builder) layerGradient(c *conv, x, y, g *Map) {
 		return
 	}
 	l := c.layer
-	op := &layerGradient{set: b.set, raw: c.raw, act: c.act, scale: l.Scale, keep: b.keeps[l.Key], y: y.Plane, g: g.Plane, zero: newConstants(l.Out)}
+	op := &layerGradient{set: b.set, raw: c.raw, signs: c.signs, scale: l.Scale, keep: b.keeps[l.Key], y: y.Plane, g: g.Plane, zero: newConstants(l.Out)}
 	if op.scale == nil {
 		op.scale = filled(l.Out, 1)
 	}
@@ -66,94 +68,112 @@ func (o *layerGradient) prepare(b *Builder, id string) {
 		o.d.C = 1
 		o.base = newPlaneBase(id, o.d)
 	}
-	if o.y.G == 1 && o.y.H == 1 && b.size > 0 {
+	if o.raw != nil {
+		o.place = make([]int, len(o.scale))
+		b.bytes += int64(4 * len(o.scale) * o.width())
+	}
+	if b.tokens > 0 {
 		o.tokens = o.y.W / b.size
 	}
-	o.sums = buffer(max(o.y.W*o.y.G, tokenRow))
-}
-
-// slopes is y where its values tell the slope of the activation that made it, else nothing.
-func (y *Map) slopes(act Activation) []*Map {
-	if act == ReLU {
-		return []*Map{y}
-	}
-	return nil
-}
-
-// layerGradientInputs are the gradient of y, and y where there is an activation.
-func (b *Builder) layerGradientInputs(act Activation, y, g *Map) []*G.Node {
-	in := []*G.Node{g.node}
-	for _, y := range y.slopes(act) {
-		in = append(in, b.forward(y))
-	}
-	return in
 }
 
 // layerGradientNodes adds the op; h is the gradient of what was added before the activation.
 func (b *Builder) layerGradientNodes(op *layerGradient, c *conv, y, g *Map) (node *G.Node, h *Map) {
-	inputs := b.layerGradientInputs(op.act, y, g)
-	if op.act != ReLU || c.res == nil || !c.res.of.reached {
-		return b.apply(op, inputs...), g
+	if g.pending != nil && !op.only && (op.signs != nil || c.res == nil) {
+		return b.fuse(op, c, g)
 	}
-	op.h = &second{newPlaneBase(op.id+"/residual", op.g)}
-	node, other := b.applyPair(op, op.h, inputs...)
+	g = b.settled(g)
+	if !op.splits(c) {
+		return b.apply(op, g.node), g
+	}
+	node, other := b.applyPair(op, op.h, g.node)
 	return node, &Map{Plane: op.g, node: other}
 }
 
-// Do takes the gradient of y, and y where there is an activation.
+// splits says whether the residual's gradient is another map than y's gradient, and makes room for it.
+func (o *layerGradient) splits(c *conv) bool {
+	if o.signs == nil || c.res == nil || !c.res.of.reached {
+		return false
+	}
+	o.h = &second{newPlaneBase(o.id+"/residual", o.g)}
+	return true
+}
+
+// Do takes the gradient of y and, for a stem with an activation, y.
 func (o *layerGradient) Do(in ...G.Value) (G.Value, error) {
 	g := floats(in[0])
-	y := g // not read
-	if len(in) > 1 {
-		y = floats(in[1])
-	}
-	o.zero.clear()
-	if o.only {
-		for r, w := range o.raw.wanted {
-			if w {
-				o.channel(r, 0, g, y)
+	o.begin()
+	for r := range o.y.C {
+		to := r
+		if o.only {
+			if to = 0; !o.raw.wanted[r] {
+				continue
 			}
 		}
-		return o.out, nil
+		if len(in) > 1 {
+			o.signs.note(r, floats(in[1])[r*o.y.Stride():], o.set)
+		}
+		o.part(r, to, g[r*o.g.Stride()+o.g.At(0, 0):], o.g.RowLen(), 0, o.y.H)
 	}
-	for r := range o.d.C {
-		o.channel(r, r, g, y)
-	}
+	o.end()
 	return o.out, nil
 }
 
-// channel computes channel r, with d in channel to.
-func (o *layerGradient) channel(r, to int, g, y []float32) {
+// begin prepares for the parts of a run.
+func (o *layerGradient) begin() {
+	o.zero.clear()
+	for r := range o.scale {
+		if o.factor(r) == 0 {
+			o.zero.set(r, 0)
+		}
+	}
+	for i, r := range o.raw.chosen() {
+		o.place[r] = i * o.width()
+	}
+	grow(&o.sums, len(o.raw.chosen())*o.width())
+	clear(o.sums)
+}
+
+// width is the number of partial sums of a row.
+func (o *layerGradient) width() int { return max(oddLines(o.y.W*o.y.G), tokenRow) }
+
+func (o *layerGradient) factor(r int) float32 {
+	if o.keep == nil {
+		return o.scale[r]
+	}
+	return o.scale[r] * o.keep[r]
+}
+
+// part computes rows first to first+n-1 of channel r, whose gradient of y starts at g and has rows of gRow elements. d goes
+// to channel to. Of a channel, parts come in ascending order.
+func (o *layerGradient) part(r, to int, g []float32, gRow, first, n int) {
 	a := &o.args
-	*a = kernel.Gradient{G: g[r*o.g.Stride()+o.g.At(0, 0):], Y: y[r*o.y.Stride()+o.y.At(0, 0):], D: o.buf[to*o.d.Stride()+o.d.At(0, 0):],
-		Rows: o.y.H, N: o.y.W * o.y.G, GRow: o.g.RowLen(), YRow: o.y.RowLen(), DRow: o.d.RowLen(), Scale: o.scale[r]}
-	if o.act == ReLU {
-		a.ReLU = 1
-	}
-	if o.keep != nil {
-		a.Scale *= o.keep[r]
-	}
-	if a.Scale == 0 {
-		o.zero.set(r, 0)
+	*a = kernel.Gradient{G: g, D: o.buf[to*o.d.Stride()+o.d.At(first, 0):], Rows: n, N: o.y.W * o.y.G, GRow: gRow, DRow: o.d.RowLen(), Scale: o.factor(r)}
+	if o.signs != nil {
+		a.Signs, a.SignRow = o.signs.bits[r*o.signs.stride()+first*o.signs.row():], o.signs.row()
 	}
 	if o.h != nil {
-		a.H, a.HRow = o.h.buf[r*o.g.Stride()+o.g.At(0, 0):], o.g.RowLen()
+		a.H, a.HRow = o.h.buf[r*o.g.Stride()+o.g.At(first, 0):], o.g.RowLen()
 	}
-	if !o.raw.wants(int32(r)) {
-		o.set.Gradient(a)
-		return
+	if o.raw.wants(int32(r)) {
+		a.Raw, a.RawRow = o.raw.row(int32(r))[o.y.At(first, 0):], o.y.RowLen()
+		a.Sum = o.sums[o.place[r]:]
+		if o.tokens > 0 {
+			o.sumTokens(r)
+			return
+		}
 	}
-	a.Raw, a.RawRow = o.raw.row(int32(r))[o.y.At(0, 0):], o.y.RowLen()
-	if o.tokens > 0 {
-		o.sumTokens(r)
-		return
-	}
-	a.Sum = o.sums
-	clear(o.sums)
 	o.set.Gradient(a)
-	for at := 0; at < a.N; at += o.y.G {
-		for n, v := range o.sums[at : at+o.y.G] {
-			o.raw.gradient[n*len(o.raw.wanted)+r] += v
+}
+
+// end brings the partial sums of each wanted row together, example by example.
+func (o *layerGradient) end() {
+	for i, r := range o.raw.chosen() {
+		sums := o.sums[i*o.width():][:o.y.W*o.y.G]
+		for at := 0; at < len(sums) && o.tokens == 0; at += o.y.G {
+			for n, v := range sums[at : at+o.y.G] {
+				o.raw.gradient[n*len(o.raw.wanted)+int(r)] += v
+			}
 		}
 	}
 }
@@ -166,21 +186,19 @@ func (o *layerGradient) sumTokens(r int) {
 	all := o.args
 	for n := range o.y.W / o.tokens {
 		a := &o.args
-		clear(o.sums)
+		sums := all.Sum[:tokenRow]
+		clear(sums)
 		for at, left := n*o.tokens, o.tokens; left > 0; {
 			rows := max(1, left/tokenRow)
 			*a = all
-			a.Sum, a.G, a.Y, a.D, a.Raw = o.sums, all.G[at:], all.Y[at:], all.D[at:], all.Raw[at:]
-			if len(all.H) > 0 {
-				a.H = all.H[at:]
-			}
+			a.G, a.D, a.Raw = all.G[at:], all.D[at:], all.Raw[at:]
 			a.Rows, a.N = rows, min(left, tokenRow)
-			a.GRow, a.YRow, a.DRow, a.RawRow, a.HRow = tokenRow, tokenRow, tokenRow, tokenRow, tokenRow
+			a.GRow, a.DRow, a.RawRow = tokenRow, tokenRow, tokenRow
 			o.set.Gradient(a)
 			at += rows * a.N
 			left -= rows * a.N
 		}
-		for _, v := range o.sums[:tokenRow] {
+		for _, v := range sums {
 			o.raw.gradient[n*len(o.raw.wanted)+r] += v
 		}
 	}

@@ -31,7 +31,7 @@ type linearGradient struct {
 // fitsLinear says whether c runs over tokens that lie side by side, without an activation.
 func (b *Builder) fitsLinear(c *conv) bool {
 	p, l := c.plane, c.layer
-	return c.act == None && l.Kernel == 1 && l.Stride == 1 && p.H == 1 && p.G == 1 && p.Pad == 0 && p.W%b.size == 0
+	return b.tokens > 0 && c.act == None && l.Kernel == 1 && l.Stride == 1 && p.H == 1 && p.G == 1 && p.Pad == 0
 }
 
 // linearGradient builds the backward pass of the linear layer c, with what it notes in raw; x is not reached or what it read.
@@ -47,7 +47,7 @@ func (b *Builder) linearGradient(c *conv, raw *rawRows, x, g *Map) {
 		t := l.transposed()
 		inputs = append(inputs, b.weight(t.Key, t.Weight, t.Out, t.In))
 		if x.gradient != nil {
-			inputs = append(inputs, x.gradient.node)
+			inputs = append(inputs, b.settled(x.gradient).node)
 		}
 		op.prepare(x.gradient != nil)
 	}

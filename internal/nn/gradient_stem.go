@@ -15,9 +15,14 @@ func (b *Builder) stemGradient(s *stem, y, g *Map) {
 		b.apply(newPoolGradient(s, b.keeps[l.Key], g.Plane), g.node, b.forward(y))
 		return
 	}
-	op := &layerGradient{set: b.set, raw: s.linear, act: s.act, scale: filled(l.Out, 0), y: y.Plane, g: g.Plane, d: y.Plane, only: true, zero: newConstants(l.Out)}
+	op := &layerGradient{set: b.set, raw: s.linear, scale: filled(l.Out, 0), y: y.Plane, g: g.Plane, d: y.Plane, only: true, zero: newConstants(l.Out)}
 	op.prepare(b, l.Key+"/gradient")
-	b.apply(op, b.layerGradientInputs(op.act, y, g)...)
+	inputs := []*G.Node{g.node}
+	if s.act == ReLU {
+		op.signs = newSigns(y.Plane)
+		inputs = append(inputs, b.forward(y))
+	}
+	b.apply(op, inputs...)
 }
 
 // poolGradient is the backward pass of a stem with max pooling, for the wanted rows: the gradient of a pooled position

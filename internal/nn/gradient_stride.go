@@ -46,7 +46,7 @@ func (b *Builder) stridedGradient(x *Map, l Layer, d *Map) {
 	})
 	inputs := []*G.Node{d.node, b.weight(t.Key, t.Weight, t.Out, t.In*t.Kernel*t.Kernel)}
 	if op.sum {
-		inputs = append(inputs, x.gradient.node)
+		inputs = append(inputs, b.settled(x.gradient).node)
 	}
 	if op.half != nil {
 		inputs = append(inputs, op.half.of.node)

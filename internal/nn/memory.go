@@ -14,7 +14,7 @@ import (
 // mixed: its zeros are written by nobody, so they must stay where they are.
 //
 // A graph runs in the order of gorgonia's Sort, which is stable.
-// The nodes in held keep their outputs for themselves: another graph reads them.
+// The nodes in held keep their outputs for themselves: the backward graph reads them. It takes over all others.
 func (b *Builder) allocate(held map[*G.Node]bool) error {
 	sorted, err := G.Sort(b.graph)
 	if err != nil {
@@ -28,7 +28,7 @@ func (b *Builder) allocate(held map[*G.Node]bool) error {
 			last[in] = max(last[in], when)
 		}
 	}
-	free := map[any][][]float32{}
+	free := b.free
 	take := func(op fused) []float32 {
 		list := free[op.form()]
 		for i, buf := range list {

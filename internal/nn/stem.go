@@ -46,6 +46,9 @@ func (s *stem) Do(in ...G.Value) (G.Value, error) {
 			s.state[c] = float32(math.NaN())
 		}
 	}
+	if s.linear != nil {
+		s.linear.list()
+	}
 	s.changed = s.changed[:0]
 	for c := range s.state {
 		k := float32(1)

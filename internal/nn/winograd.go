@@ -84,6 +84,8 @@ type winograd struct {
 	kept []int32
 	pair kernel.Cells
 	wide int // the pair of channels that work.in holds
+
+	after *layerGradient // what is done to the result, strip by strip; nil: nothing
 }
 
 // workspace is memory that the ops of one graph use one after the other.
@@ -92,10 +94,11 @@ type workspace struct {
 	in, out, res           [2][]float32 // channels of cells as float32
 	scores, slopes, turned []float32    // of one head's attention
 	scaled                 []float32    // weight rows times what they contribute to a gradient
+	strip                  []float32    // of a channel, before what is done to it
 }
 
 func (w *workspace) bytes() int64 {
-	n := len(w.v) + len(w.m) + len(w.rows) + len(w.scratch) + len(w.scores) + len(w.slopes) + len(w.turned) + len(w.scaled)
+	n := len(w.v) + len(w.m) + len(w.rows) + len(w.scratch) + len(w.scores) + len(w.slopes) + len(w.turned) + len(w.scaled) + len(w.strip)
 	for h := range 2 {
 		n += len(w.in[h]) + len(w.out[h]) + len(w.res[h])
 	}
@@ -185,11 +188,15 @@ func (w *winograd) transformKept(c *conv, a layerArgs, shift, dst []float32, fir
 		var res []float32
 		if c.raw.wants(r) {
 			w.transformRaw(c, a, i, int(r), first, rows)
-			continue
 		}
 		if c.res.covers(int(r)) {
 			at, _ := c.res.row(int(r))
 			res = a.res[int(at)+c.res.at(y):]
+		}
+		if w.after != nil {
+			w.transformOutput(c, a, i, int(r), shift, w.work.strip, res, first, rows)
+			w.after.part(int(r), int(r), w.work.strip, w.out.RowLen(), y, min(rows*kernel.WinogradTile, w.out.H-y))
+			continue
 		}
 		w.transformOutput(c, a, i, int(r), shift, dst[int(r)*w.out.Stride()+w.out.At(y, 0):], res, first, rows)
 	}

@@ -11,6 +11,7 @@ import (
 // tables are the read-only constants, each replicated over the widest vector.
 type tables struct {
 	lanes               operand.Mem // eight all-ones lanes, then eight zero lanes
+	bits                operand.Mem // lane i of eight has bit i
 	interleave          operand.Mem // 16-bit indices that bring half i of a register's two halves together in lane i
 	expLo, expHi        operand.Mem
 	log2e, ln2Hi, ln2Lo operand.Mem
@@ -57,6 +58,10 @@ func emitTables() tables {
 			v = ^uint32(0)
 		}
 		DATA(4*i, operand.U32(v))
+	}
+	t.bits = GLOBL("laneBits", 8|16)
+	for i := range 8 {
+		DATA(4*i, operand.U32(uint32(1)<<i))
 	}
 	t.interleave = GLOBL("interleave", 8|16)
 	for i := range 16 {

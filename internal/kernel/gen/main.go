@@ -83,6 +83,7 @@ func emitAMD64() {
 		emitWinogradInput(s, points)
 		emitWinogradOutput(s, points)
 		emitGradient(s, tables)
+		emitSigns(s)
 	}
 	emitTranspose(avx2)
 	emitTiles(bf16, tables)
@@ -105,6 +106,7 @@ const (
 
 	dotsDoc      = "writes the sum of products of each row of X with its row of G to a row of Y."
 	transposeDoc = "writes the transpose of X to Y."
+	signsDoc     = "sets the bits of a map's elements above zero."
 	gradientDoc  = "takes the gradient of one channel of a layer's output through the activation and the scale, and sums its products with Raw."
 
 	winogradInputDoc  = "transforms 6x6 tiles of one input channel."
