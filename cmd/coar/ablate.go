@@ -44,8 +44,8 @@ A row keeps each component with probability 1-fraction; an ablated component is 
 On an existing run every flag but --masks may be left out; one that differs from the run's is refused.
 
 Gradient rows soften components instead: a weight row is scaled by a number between 0 and 1, and one backward pass yields the
-derivative by all of these at once. coar fit makes attributions of them that take a regression many more rows. Unless
---gradients says how many, there are a fifth as many as --masks, at least 50 and at most 200; none with -m 0, --masks-file or
+derivative by every keep value at once. coar fit makes attributions of them that take a regression many more rows. Unless
+--gradients says how many, there are 200, or 50 for a transformer, which gains little by more; none with -m 0, --masks-file or
 a --fraction above 0.5. -m 0 --gradients 200 is a complete job. More can be added later, like rows. They are computed in
 float32 in any precision.
 

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"coar/internal/ablate"
 )
 
 // cost is what a command is about to spend, measured on a row or two.
@@ -83,15 +81,9 @@ func (g *gradientWork) time(ctx context.Context) (float64, error) {
 	m := g.run.Manifest()
 	n := min(timedExamples, m.NExamples())
 	var reading failure
-	rows := func(r int, keep []float32, wanted []bool) {
-		reading.keep(g.soft.row(0, keep))
-		for c, k := range keep {
-			wanted[c] = g.save != nil || ablate.Softened(k)
-		}
-	}
 	var mu sync.Mutex
 	var first [2]time.Time // the end of each row's last example
-	err := g.s.Engine.EachGradient(ctx, g.s.Examples(m.Positions[:n]), 2, rows, g.out, func(r, _ int, _ float32, _ []float32) error {
+	err := g.s.Engine.EachGradient(ctx, g.s.Examples(m.Positions[:n]), 2, g.rows(0, &reading), g.out, func(r, _ int, _ float32, _ []float32) error {
 		mu.Lock()
 		defer mu.Unlock()
 		first[r] = time.Now()

@@ -17,8 +17,14 @@ import (
 	"coar/internal/study"
 )
 
-// defaultGradients is the rule for gradient rows where --gradients is not given: a fifth of the hard rows, from 50 to 200.
-func defaultGradients(masks int) int { return max(50, min(200, masks/5)) }
+// defaultGradients is the rule for gradient rows where --gradients is not given: convolutional networks gain up to 200,
+// transformers hardly any after 50.
+func defaultGradients(heads int) int {
+	if heads > 0 {
+		return 50
+	}
+	return 200
+}
 
 // gradientWork measures a run's gradient rows.
 type gradientWork struct {
@@ -48,30 +54,33 @@ func (o *ablateOptions) openGradients(run *store.Run, s *study.Subject, out marg
 	return g, err
 }
 
-// describe says in how many rows of a lot each component is softened, and its mean keep value.
-func (g *gradientWork) describe(lot store.GradientLot) ([]int32, []float32, error) {
+// describe says what a lot's rows do with each component.
+func (g *gradientWork) describe(lot store.GradientLot) (store.LotRows, error) {
 	m := g.run.Manifest()
 	p := m.NComponents()
+	rows := store.LotRows{Softened: make([]int32, p), Kept: make([]int32, p), MeanKeep: make([]float32, p)}
 	if err := g.soft.ready(); err != nil {
-		return nil, nil, err
+		return rows, err
 	}
-	counts, sums, keep := make([]int32, p), make([]float64, p), make([]float32, p)
+	sums, keep := make([]float64, p), make([]float32, p)
 	for r := range lot.Rows {
 		if err := g.soft.row(lot.First+r, keep); err != nil {
-			return nil, nil, err
+			return rows, err
 		}
-		for c, k := range keep {
-			sums[c] += float64(k)
-			if ablate.Softened(k) {
-				counts[c]++
+		for c, role := range gradient.Roles(keep) {
+			sums[c] += float64(keep[c])
+			switch role {
+			case gradient.Softened:
+				rows.Softened[c]++
+			case gradient.Kept:
+				rows.Kept[c]++
 			}
 		}
 	}
-	means := make([]float32, p)
 	for c, v := range sums {
-		means[c] = float32(v / float64(lot.Rows))
+		rows.MeanKeep[c] = float32(v / float64(lot.Rows))
 	}
-	return counts, means, nil
+	return rows, nil
 }
 
 // left is how many pairs of gradient row and example are still to be measured.
@@ -133,16 +142,13 @@ func (g *gradientWork) measureLot(ctx context.Context, lot *store.Gradients, pos
 		at[i] = positions[e]
 	}
 	m := g.run.Manifest()
-	p := m.NComponents()
-	done := &finished{lot: lot, since: time.Now()}
-	tally := gradient.NewTally(lot.Lot.Rows, p, len(todo), func(i int, s gradient.Sums) error { return done.add(todo[i], s) })
-	var reading failure
-	rows := func(r int, keep []float32, wanted []bool) {
-		reading.keep(g.soft.row(lot.Lot.First+r, keep))
-		for c, k := range keep {
-			wanted[c] = g.save != nil || ablate.Softened(k)
-		}
+	roles, err := g.roles(lot.Lot, m.NComponents())
+	if err != nil {
+		return err
 	}
+	done := &finished{lot: lot, since: time.Now()}
+	tally := gradient.NewTally(roles, len(todo), func(i int, s gradient.Sums) error { return done.add(todo[i], s) })
+	var reading failure
 	visit := func(r, i int, margin float32, derivatives []float32) error {
 		if err := reading.get(); err != nil {
 			return err
@@ -152,27 +158,37 @@ func (g *gradientWork) measureLot(ctx context.Context, lot *store.Gradients, pos
 			if err := g.save.put(r, todo[i], derivatives); err != nil {
 				return err
 			}
-			keep := make([]float32, p)
-			rows(r, keep, make([]bool, p))
-			derivatives = softenedOnly(derivatives, keep)
 		}
 		return tally.Visit(r, i, margin, derivatives)
 	}
-	if err := g.s.Engine.EachGradient(ctx, g.s.Examples(at), lot.Lot.Rows, rows, g.out, visit); err != nil {
+	if err := g.s.Engine.EachGradient(ctx, g.s.Examples(at), lot.Lot.Rows, g.rows(lot.Lot.First, &reading), g.out, visit); err != nil {
 		return err
 	}
 	return done.flush()
 }
 
-// softenedOnly is the derivatives of softened components, 0 elsewhere.
-func softenedOnly(derivatives, keep []float32) []float32 {
-	out := make([]float32, len(derivatives))
-	for c, k := range keep {
-		if ablate.Softened(k) {
-			out[c] = derivatives[c]
+// rows are the gradient rows from number first on. All derivatives are wanted: those of kept components say something, too.
+func (g *gradientWork) rows(first int, reading *failure) ablate.GradientRows {
+	return func(r int, keep []float32, wanted []bool) {
+		reading.keep(g.soft.row(first+r, keep))
+		for c := range wanted {
+			wanted[c] = true
 		}
 	}
-	return out
+}
+
+// roles says of every row of a lot what it does with each component.
+//
+// Memory: one byte per row and component.
+func (g *gradientWork) roles(lot store.GradientLot, nComponents int) ([][]gradient.Role, error) {
+	keep, roles := make([]float32, nComponents), make([][]gradient.Role, lot.Rows)
+	for r := range roles {
+		if err := g.soft.row(lot.First+r, keep); err != nil {
+			return nil, err
+		}
+		roles[r] = gradient.Roles(keep)
+	}
+	return roles, nil
 }
 
 // commitEvery is how much work of gradient rows may be finished and not yet on the disk.
@@ -214,12 +230,13 @@ func (f *finished) commit() error {
 		for n < len(examples) && examples[n] == examples[0]+n {
 			n++
 		}
-		var sum, sumSq, margins []float32
+		var sum, sumSq, keptSum, margins []float32
 		for _, e := range examples[:n] {
 			s := f.pending[e]
-			sum, sumSq, margins = append(sum, s.Sum...), append(sumSq, s.SumSq...), append(margins, s.Margins...)
+			sum, sumSq = append(sum, s.Sum...), append(sumSq, s.SumSq...)
+			keptSum, margins = append(keptSum, s.KeptSum...), append(margins, s.Margins...)
 		}
-		if err := f.lot.Commit(examples[0], sum, sumSq, margins); err != nil {
+		if err := f.lot.Commit(examples[0], sum, sumSq, keptSum, margins); err != nil {
 			return err
 		}
 		examples = examples[n:]

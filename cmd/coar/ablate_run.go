@@ -43,7 +43,7 @@ func doAblate(ctx context.Context, cmd *cobra.Command, o *ablateOptions) (*ablat
 		return nil, err
 	}
 	defer rows.close()
-	soft, err := o.softSource(s.Model.Components())
+	soft, err := o.softSource(s.Model.Components(), s.Model.Heads)
 	if err != nil {
 		return nil, err
 	}

@@ -19,8 +19,8 @@ type softSource struct {
 	file     *npy.File // nil where rows are drawn, or where a resumed run's file was not given
 }
 
-// softSource settles how many gradient rows there are and where they come from. hard are the run's other rows.
-func (o *ablateOptions) softSource(nComponents int) (*softSource, error) {
+// softSource settles how many gradient rows there are and where they come from; heads is the model's, 0 for none.
+func (o *ablateOptions) softSource(nComponents, heads int) (*softSource, error) {
 	if o.softFile() {
 		return openSoftFile(o.masksFile, nComponents, o.gradients, o.given("gradients"))
 	}
@@ -43,7 +43,7 @@ func (o *ablateOptions) softSource(nComponents int) (*softSource, error) {
 	} else if !o.given("gradients") && o.until == 0 {
 		s.count = 0
 		if o.masks > 0 && o.masksFile == "" && o.fraction <= 0.5 {
-			s.count = defaultGradients(o.masks)
+			s.count = defaultGradients(heads)
 		}
 	}
 	if s.count > 0 && s.sha == "" && o.masksFile == "" {

@@ -30,7 +30,7 @@ func TestSoftenedRowsFollowTheirLaw(t *testing.T) {
 	if math.Abs(share-2*fraction) > 5*sigma {
 		t.Errorf("%g softened, want %g within %g", share, 2*fraction, 5*sigma)
 	}
-	mean, second := sum/float64(n), squares/float64(n)
+	mean, second := sum/float64(n), squares/float64(n) // closer than for independent values
 	if math.Abs(mean-0.5) > 5*math.Sqrt(1.0/12/float64(n)) || math.Abs(second-1.0/3) > 5*math.Sqrt(4.0/45/float64(n)) {
 		t.Errorf("softened values have mean %g and mean square %g, want 1/2 and 1/3", mean, second)
 	}
@@ -55,21 +55,90 @@ func TestSoftenedRowIsAFunctionOfItsNumber(t *testing.T) {
 	}
 }
 
+// In a block of rows every component is softened once where 1/(2·Fraction) is whole, and hardly ever not elsewhere.
+func TestSoftenedRowsAreBalanced(t *testing.T) {
+	const p, blocks = 200, 30
+	for _, test := range []struct {
+		fraction float64
+		block    int
+		share    float64
+	}{{0.05, 10, 1}, {0.1, 5, 1}, {0.25, 2, 1}, {0.5, 1, 1}, {0.15, 3, 0.9}, {0.3, 1, 0.6}, {0.0125, 40, 1}} {
+		s := SoftSampler{Seed: 2, Fraction: test.fraction}
+		row, softened := make([]float32, p), 0
+		perRow := make([]int, test.block) // over all blocks
+		for b := range blocks {
+			times := make([]int, p)
+			for r := range test.block {
+				s.Row(b*test.block+r, row)
+				for c, k := range row {
+					if Softened(k) {
+						times[c]++
+						perRow[r]++
+					}
+				}
+			}
+			for c, n := range times {
+				if softened += n; n > 1 || test.share == 1 && n != 1 {
+					t.Fatalf("fraction %v, block %d: component %d is softened %d times", test.fraction, b, c, n)
+				}
+			}
+		}
+		n := float64(p * blocks)
+		if share := float64(softened) / n; math.Abs(share-test.share) > 5*math.Sqrt(test.share*(1-test.share)/n)+1e-9 {
+			t.Errorf("fraction %v: softened with probability %v in a block, want %v", test.fraction, share, test.share)
+		}
+		for r, k := range perRow {
+			q := test.share / float64(test.block)
+			if math.Abs(float64(k)-n*q) > 5*math.Sqrt(n*q*(1-q))+1e-9 {
+				t.Errorf("fraction %v: row %d of the blocks softens %d, want about %.0f", test.fraction, r, k, n*q)
+			}
+		}
+	}
+}
+
+// A component's values cover (0,1) evenly: of any n in a row, no gap is far above 1/n.
+func TestSoftenedValuesHaveLowDiscrepancy(t *testing.T) {
+	const p, n = 20, 40
+	s := SoftSampler{Seed: 4, Fraction: 0.5}
+	values, row := make([][]float32, p), make([]float32, p)
+	for r := range n {
+		s.Row(r, row)
+		for c, k := range row {
+			values[c] = append(values[c], k)
+		}
+	}
+	for c, v := range values {
+		slices.Sort(v)
+		last := float32(0)
+		for _, k := range append(v, 1) {
+			if k-last > 2.7/n {
+				t.Errorf("component %d: no value between %v and %v", c, last, k)
+			}
+			last = k
+		}
+	}
+}
+
 // The bits that FORMAT.md promises, computed here once more from its text.
 func TestSoftenedRowBits(t *testing.T) {
-	s := SoftSampler{Seed: 0x0123456789abcdef, Fraction: 0.25}
+	s := SoftSampler{Seed: 0x0123456789abcdef, Fraction: 0.15} // blocks of 3
+	key := [2]uint32{0x89abcdef, 0x01234567}
 	row := make([]float32, 9)
-	s.Row(3, row)
-	for c, k := range row {
-		key := [2]uint32{0x89abcdef, 0x01234567}
-		u := philox([4]uint32{uint32(c / 4), 3, 0, 1}, key)[c%4]
-		v := philox([4]uint32{uint32(c / 4), 3, 0, 3}, key)[c%4]
-		want := 1.0
-		if u < 1<<31 {
-			want = (2*math.Floor(float64(v)/512) + 1) / (1 << 24)
-		}
-		if float64(k) != want {
-			t.Errorf("component %d: keep %v, want %v", c, k, want)
+	for r := range 12 {
+		s.Row(r, row)
+		j := uint32(r / 3)
+		for c, k := range row {
+			at := func(low, high, purpose uint32) uint64 {
+				return uint64(philox([4]uint32{uint32(c / 4), low, high, purpose}, key)[c%4])
+			}
+			want := 1.0
+			if at(j, 0, 1)*3>>32 == uint64(r%3) && float64(at(j, 0, 3)) < math.Round(0.9*(1<<32)) {
+				o := at(math.MaxUint32, math.MaxUint32, 3)
+				want = float64(2*((o<<32+uint64(j)*0x9E3779B97F4A7C15)>>41)+1) / (1 << 24)
+			}
+			if float64(k) != want {
+				t.Errorf("row %d, component %d: keep %v, want %v", r, c, k, want)
+			}
 		}
 	}
 	if err := (SoftSampler{Fraction: 0.51}).Check(); err == nil {

@@ -46,9 +46,10 @@ func (f product) coefficient(c int, fraction float64) float64 {
 }
 
 // sample draws nRows softened rows and what they say of f.
-func sample(f product, nRows int, fraction float64, random *rand.Rand) Evidence {
+func sample(f product, nRows int, fraction float64, random *rand.Rand) (Rows, Example) {
 	p := len(f.b)
-	e := Evidence{Counts: make([]int, p), Sum: make([]float64, p), SumSq: make([]float64, p), MeanKeep: make([]float64, p), Groups: []int{p / 2, p - p/2}}
+	rows := Rows{Softened: make([]int, p), Kept: make([]int, p), MeanKeep: make([]float64, p), Groups: []int{p / 2, p - p/2}}
+	e := Example{Sum: make([]float64, p), SumSq: make([]float64, p), KeptSum: make([]float64, p)}
 	k := make([]float64, p)
 	for range nRows {
 		for c := range k {
@@ -56,19 +57,29 @@ func sample(f product, nRows int, fraction float64, random *rand.Rand) Evidence 
 			if random.Float64() < 2*fraction {
 				k[c] = random.Float64()
 			}
-			e.MeanKeep[c] += k[c] / float64(nRows)
+			rows.MeanKeep[c] += k[c] / float64(nRows)
 		}
 		e.MeanMargin += f.value(k) / float64(nRows)
 		for c := range k {
-			if k[c] < 1 {
-				d := f.derivative(k, c)
-				e.Counts[c]++
-				e.Sum[c] += d
-				e.SumSq[c] += d * d
+			d := f.derivative(k, c)
+			if k[c] == 1 {
+				rows.Kept[c]++
+				e.KeptSum[c] += d
+				continue
 			}
+			rows.Softened[c]++
+			e.Sum[c] += d
+			e.SumSq[c] += d * d
 		}
 	}
-	return e
+	return rows, e
+}
+
+// estimate is the estimate from one example alone.
+func estimate(rows Rows, e Example) Attributions {
+	pool := NewPool(rows)
+	pool.Add(e)
+	return pool.Estimate(e)
 }
 
 func newProduct(p int, random *rand.Rand) product {
@@ -88,7 +99,7 @@ func TestEstimateFindsTheCoefficients(t *testing.T) {
 	inside, all := 0, 0
 	for range studies {
 		f := newProduct(p, random)
-		a := Estimate(sample(f, 150, fraction, random))
+		a := estimate(sample(f, 150, fraction, random))
 		for c := range p {
 			all++
 			if math.Abs(a.Theta[c]-f.coefficient(c, fraction)) < 1.96*a.SE[c] {
@@ -100,7 +111,7 @@ func TestEstimateFindsTheCoefficients(t *testing.T) {
 		t.Errorf("95 %% intervals cover %.1f %% of the coefficients, seed %d", 100*share, seed)
 	}
 	f := newProduct(p, random)
-	a := Estimate(sample(f, 100000, fraction, random))
+	a := estimate(sample(f, 100000, fraction, random))
 	sum := a.Intercept
 	for c := range p {
 		if want := f.coefficient(c, fraction); math.Abs(a.Theta[c]-want) > 0.05 {
@@ -108,7 +119,7 @@ func TestEstimateFindsTheCoefficients(t *testing.T) {
 		}
 		sum += a.Theta[c] * (1 - fraction)
 	}
-	if mean := Estimate(sample(f, 100000, fraction, random)).Intercept; math.Abs(mean-a.Intercept) > 0.2 {
+	if mean := estimate(sample(f, 100000, fraction, random)).Intercept; math.Abs(mean-a.Intercept) > 0.2 {
 		t.Errorf("intercepts %g and %g of two long runs", a.Intercept, mean)
 	}
 }
@@ -118,13 +129,13 @@ func TestEstimateOfFewRows(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 0))
 	f := newProduct(30, random)
 	for _, nRows := range []int{1, 2, 5} {
-		e := sample(f, nRows, 0.05, random)
-		a := Estimate(e)
+		rows, e := sample(f, nRows, 0.05, random)
+		a := estimate(rows, e)
 		sum := a.Intercept
 		for c := range a.Theta {
-			sum += a.Theta[c] * e.MeanKeep[c]
-			if e.Counts[c] == 0 && a.Theta[c] != 0 {
-				t.Errorf("component %d was never softened and has %g", c, a.Theta[c])
+			sum += a.Theta[c] * rows.MeanKeep[c]
+			if math.IsNaN(a.Theta[c]) {
+				t.Errorf("component %d has %g", c, a.Theta[c])
 			}
 			if !(a.SE[c] >= 0) || math.IsInf(a.SE[c], 0) {
 				t.Errorf("standard error %v", a.SE[c])
@@ -139,12 +150,13 @@ func TestEstimateOfFewRows(t *testing.T) {
 func TestTally(t *testing.T) {
 	const nRows, p, n = 3, 4, 5
 	got := make([]Sums, n)
-	tally := NewTally(nRows, p, n, func(example int, s Sums) error { got[example] = s; return nil })
+	keep := []float32{0.5, 1, 0.25, 0}
+	tally := NewTally([][]Role{Roles(keep), Roles(keep), Roles([]float32{1, 1, 0.5, 0.5})}, n, func(example int, s Sums) error { got[example] = s; return nil })
 	var group sync.WaitGroup
 	for e := range n {
 		group.Go(func() {
 			for r := range nRows {
-				g := []float32{float32(e + r), 0, float32(r), -1}
+				g := []float32{float32(e + r), 7, float32(r), -1}
 				if err := tally.Visit(r, e, float32(10*e+r), g); err != nil {
 					t.Error(err)
 				}
@@ -153,12 +165,49 @@ func TestTally(t *testing.T) {
 	}
 	group.Wait()
 	for e, s := range got {
-		if s.Sum[0] != float32(3*e+3) || s.Sum[1] != 0 || s.Sum[3] != -3 || s.SumSq[2] != 5 || s.Margins[2] != float32(10*e+2) {
+		if s.Sum[0] != float32(2*e+1) || s.KeptSum[0] != float32(e+2) || s.Sum[1] != 0 || s.KeptSum[1] != 21 || s.Sum[3] != -1 || s.SumSq[2] != 5 || s.Margins[2] != float32(10*e+2) {
 			t.Errorf("example %d: %+v", e, s)
 		}
 	}
 	if tally.Visit(1, 0, 0, make([]float32, p)) == nil {
 		t.Error("a row out of order was taken")
+	}
+}
+
+// Of few rows and many examples, what the kept rows say is worth more than what is thrown away: the estimate is closer to
+// the coefficients than the mean derivative alone.
+func TestEstimateOfFewRowsUsesTheKeptOnes(t *testing.T) {
+	seed := rand.Uint64()
+	random := rand.New(rand.NewPCG(seed, 0))
+	const p, fraction, n = 80, 0.05, 30
+	var rows Rows
+	var examples []Example
+	var functions []product
+	for range n {
+		f := newProduct(p, random)
+		for c := range f.b {
+			f.b[c] *= 0.1
+		}
+		var e Example
+		rows, e = sample(f, 40, fraction, rand.New(rand.NewPCG(seed, 1))) // the same rows for all
+		examples, functions = append(examples, e), append(functions, f)
+	}
+	pool := NewPool(rows)
+	for _, e := range examples {
+		pool.Add(e)
+	}
+	var drawn, plain float64
+	for i, e := range examples {
+		a := pool.Estimate(e)
+		for c := range p {
+			want := functions[i].coefficient(c, fraction)
+			drawn += (a.Theta[c] - want) * (a.Theta[c] - want)
+			mean := e.Sum[c] / float64(max(1, rows.Softened[c]))
+			plain += (mean - want) * (mean - want)
+		}
+	}
+	if drawn > 0.8*plain {
+		t.Errorf("squared error %g, of the mean derivatives %g, seed %d", drawn, plain, seed)
 	}
 }
 

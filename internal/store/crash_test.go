@@ -125,24 +125,25 @@ func checkLotsAre(t *testing.T, when string, fsys *powerFS, done map[string][]in
 	if len(g.lots) < len(lots) {
 		t.Fatalf("%s: %d complete lots, want %d", when, len(g.lots), len(lots))
 	}
-	sum, sumSq := make([]float64, p), make([]float64, p)
+	sum, sumSq, keptSum := make([]float64, p), make([]float64, p), make([]float64, p)
 	for example := range nExamples {
-		mean, err := g.Read(example, sum, sumSq)
+		mean, err := g.Read(example, sum, sumSq, keptSum)
 		if err != nil {
 			t.Fatalf("%s: %v", when, err)
 		}
-		wantSum, wantSumSq, total := make([]float64, p), make([]float64, p), 0.0
+		wantSum, wantSumSq, wantKept, total := make([]float64, p), make([]float64, p), make([]float64, p), 0.0
 		for _, lot := range g.lots {
-			a, b, margins := testSums(lot.GradientLot, example, p)
+			a, b, kept, margins := testSums(lot.GradientLot, example, p)
 			for c := range p {
 				wantSum[c] += float64(a[c])
 				wantSumSq[c] += float64(b[c])
+				wantKept[c] += float64(kept[c])
 			}
 			for _, v := range margins {
 				total += float64(v)
 			}
 		}
-		if !slices.Equal(sum, wantSum) || !slices.Equal(sumSq, wantSumSq) || mean != total/float64(g.Rows) {
+		if !slices.Equal(sum, wantSum) || !slices.Equal(sumSq, wantSumSq) || !slices.Equal(keptSum, wantKept) || mean != total/float64(g.Rows) {
 			t.Fatalf("%s: example %d has sums %v and %v and mean margin %v, want %v, %v and %v", when, example, sum, sumSq, mean, wantSum, wantSumSq, total/float64(g.Rows))
 		}
 	}

@@ -9,8 +9,8 @@ import (
 	"coar/internal/npy"
 )
 
-// Gradients is a lot of gradient rows being measured: for each example the sums, over the rows of the lot, of the
-// derivatives of its margin and of their squares, and its margins. The unit of work is an example under all rows of the
+// Gradients is a lot of gradient rows being measured: for each example and component the sums of the derivatives of its
+// margin and of their squares over the rows that soften the component, the sum over those that keep it, and its margins. The unit of work is an example under all rows of the
 // lot. Its methods may be called concurrently.
 type Gradients struct {
 	*units
@@ -31,6 +31,7 @@ func (l GradientLot) folder() string {
 const (
 	sumFile = iota
 	sumSqFile
+	keptSumFile
 	gradientMarginsFile
 )
 
@@ -40,6 +41,7 @@ func (l GradientLot) layout(m *Manifest) layout {
 	p := m.NComponents()
 	units := newLayout(m.NExamples(), name("_checksums.npy"), name("_completed.npy"),
 		array{name("sum.npy"), npy.Float32, p, finite}, array{name("sumsq.npy"), npy.Float32, p, finite},
+		array{name("kept_sum.npy"), npy.Float32, p, finite},
 		array{name("margins.npy"), npy.Float32, l.Rows, finite})
 	units.unit = "examples"
 	return units
@@ -71,7 +73,7 @@ func (m *Manifest) GradientBytes(rows int) int64 {
 		return 0
 	}
 	n, p := int64(m.NExamples()), int64(m.NComponents())
-	return 8*n*p + 4*n*int64(rows) + 8*p + n
+	return 12*n*p + 4*n*int64(rows) + 12*p + 17*n
 }
 
 // RowBytes is what rows hard rows take on the disk.
@@ -93,10 +95,9 @@ func (r *Run) AddGradients(rows int) error {
 
 // Gradients opens the lots of gradient rows, creating what is missing and checking every completed example.
 //
-// describe says of the rows of a new lot in how many rows each component is softened, and its mean keep
-// value; they are written beside the sums.
+// describe says what is to be written beside the sums of a new lot.
 // Cost: the first call reads all completed examples once. Errors: fault.Malformed naming file and example.
-func (r *Run) Gradients(describe func(lot GradientLot) (counts []int32, meanKeep []float32, err error)) ([]*Gradients, error) {
+func (r *Run) Gradients(describe func(lot GradientLot) (LotRows, error)) ([]*Gradients, error) {
 	var lots []*Gradients
 	for _, lot := range r.manifest.GradientLots() {
 		u, err := r.openOnce(lot.layout(&r.manifest), false)
@@ -111,10 +112,20 @@ func (r *Run) Gradients(describe func(lot GradientLot) (counts []int32, meanKeep
 	return lots, nil
 }
 
+// LotRows is what all examples share of a lot's rows.
+type LotRows struct {
+	Softened, Kept []int32   // [nComponents] rows in which a component is softened, and in which it is kept
+	MeanKeep       []float32 // [nComponents] over all rows of the lot
+}
+
+// shared names the files of LotRows.
+func (l GradientLot) shared() []string {
+	return []string{path.Join(l.folder(), "count.npy"), path.Join(l.folder(), "kept_count.npy"), path.Join(l.folder(), "mean_keep.npy")}
+}
+
 // describeLot writes what does not depend on the examples, if it is not there.
-func (r *Run) describeLot(lot GradientLot, describe func(lot GradientLot) ([]int32, []float32, error)) error {
-	count, keep := path.Join(lot.folder(), "count.npy"), path.Join(lot.folder(), "mean_keep.npy")
-	for _, name := range []string{count, keep} {
+func (r *Run) describeLot(lot GradientLot, describe func(lot GradientLot) (LotRows, error)) error {
+	for i, name := range lot.shared() {
 		there, err := exists(r.fs, inRun(r.path, lot.folder()), path.Base(name))
 		if err != nil {
 			return fmt.Errorf("store: %w", err)
@@ -125,14 +136,15 @@ func (r *Run) describeLot(lot GradientLot, describe func(lot GradientLot) ([]int
 		if r.isSealed(name) {
 			return fault.InFile(inRun(r.path, name), "the file is gone, but checksums.json lists it as finished; restore it from a copy")
 		}
-		counts, means, err := describe(lot)
+		rows, err := describe(lot)
 		if err != nil {
 			return err
 		}
-		if name == count {
+		if i < 2 {
+			counts := [][]int32{rows.Softened, rows.Kept}[i]
 			err = r.WriteInt32(name, counts, len(counts))
 		} else {
-			err = r.WriteFloat32(name, means, len(means))
+			err = r.WriteFloat32(name, rows.MeanKeep, len(rows.MeanKeep))
 		}
 		if err != nil {
 			return err
@@ -143,20 +155,20 @@ func (r *Run) describeLot(lot GradientLot, describe func(lot GradientLot) ([]int
 
 // Files names the lot's files relative to the run, as Seal takes them.
 func (g *Gradients) Files() []string {
-	return append(g.units.Files(), path.Join(g.Lot.folder(), "count.npy"), path.Join(g.Lot.folder(), "mean_keep.npy"))
+	return append(g.units.Files(), g.Lot.shared()...)
 }
 
 // Commit stores the sums of consecutive examples from number first on and marks them completed, durably, in the order of
 // Rows.Commit.
 //
-// Shape:  sum, sumSq [examples, nComponents], logits and logits²; margins [examples, rows of the lot], logits.
+// Shape:  sum, sumSq, keptSum [examples, nComponents], logits, logits² and logits; margins [examples, rows of the lot], logits.
 // Errors: a value that is not finite, naming example and component; an example that is completed already; those of the
 // disk, after which the set takes no more.
-func (g *Gradients) Commit(first int, sum, sumSq, margins []float32) error {
+func (g *Gradients) Commit(first int, sum, sumSq, keptSum, margins []float32) error {
 	files := g.layout.files
 	n := len(margins) / g.Lot.Rows
 	encoded := make([][]byte, gradientMarginsFile+1)
-	for i, values := range [][]float32{sumFile: sum, sumSqFile: sumSq, gradientMarginsFile: margins} {
+	for i, values := range [][]float32{sumFile: sum, sumSqFile: sumSq, keptSumFile: keptSum, gradientMarginsFile: margins} {
 		a := files[i]
 		if len(values) != n*a.rowLen {
 			return fmt.Errorf("store: commit gradients of example %d: %s has %d values for %d examples of %d", first, a.name, len(values), n, a.rowLen)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"path"
 
 	"coar/internal/fault"
 	"coar/internal/npy"
@@ -15,7 +14,8 @@ import (
 type GradientSums struct {
 	Rows     int       // in those lots together
 	Missing  int       // rows of lots that are not complete
-	Counts   []int     // [nComponents] rows in which a component is softened
+	Softened []int     // [nComponents] rows in which a component is softened
+	Kept     []int     // [nComponents] rows in which it is kept
 	MeanKeep []float64 // [nComponents] over the rows
 
 	lots []openLot
@@ -40,7 +40,7 @@ func openGradients(fsys fileSystem, dir string) (_ *GradientSums, err error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &GradientSums{Counts: make([]int, m.NComponents()), MeanKeep: make([]float64, m.NComponents())}
+	g := &GradientSums{Softened: make([]int, m.NComponents()), Kept: make([]int, m.NComponents()), MeanKeep: make([]float64, m.NComponents())}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, g.Close())
@@ -102,17 +102,18 @@ func (g *GradientSums) open(fsys fileSystem, dir string, m *Manifest, lot Gradie
 
 // describe adds a lot's counts and keep values.
 func (g *GradientSums) describe(fsys fileSystem, dir string, lot GradientLot) error {
-	p := len(g.Counts)
-	counts, means := make([]int64, p), make([]float32, p)
+	p := len(g.Softened)
+	softened, kept, means := make([]int64, p), make([]int64, p), make([]float32, p)
 	for _, a := range []struct {
-		base  string
+		name  string
 		dtype npy.DType
 		read  func(f *npy.File) error
 	}{
-		{"count.npy", npy.Int32, func(f *npy.File) error { return f.ReadInt64(0, counts) }},
-		{"mean_keep.npy", npy.Float32, func(f *npy.File) error { return f.ReadFloat32(0, means) }},
+		{lot.shared()[0], npy.Int32, func(f *npy.File) error { return f.ReadInt64(0, softened) }},
+		{lot.shared()[1], npy.Int32, func(f *npy.File) error { return f.ReadInt64(0, kept) }},
+		{lot.shared()[2], npy.Float32, func(f *npy.File) error { return f.ReadFloat32(0, means) }},
 	} {
-		name := path.Join(lot.folder(), a.base)
+		name := a.name
 		f, err := fsys.open(inRun(dir, name), false)
 		if isMissing(err) {
 			return missing(dir, name)
@@ -138,11 +139,14 @@ func (g *GradientSums) describe(fsys fileSystem, dir string, lot GradientLot) er
 			return err
 		}
 	}
+	rows := int64(lot.Rows)
 	for c := range p {
-		if counts[c] < 0 || counts[c] > int64(lot.Rows) || !(means[c] >= 0 && means[c] <= 1) {
-			return fault.InFile(inRun(dir, path.Join(lot.folder(), "count.npy")), "component %d is softened in %d of %d rows and keeps %v on average; that cannot be", c, counts[c], lot.Rows, means[c])
+		if softened[c] < 0 || kept[c] < 0 || softened[c] > rows || kept[c] > rows-softened[c] || !(means[c] >= 0 && means[c] <= 1) {
+			return fault.InFile(inRun(dir, lot.shared()[0]), "component %d is softened in %d of %d rows, kept in %d, and keeps %v on average; that cannot be",
+				c, softened[c], rows, kept[c], means[c])
 		}
-		g.Counts[c] += int(counts[c])
+		g.Softened[c] += int(softened[c])
+		g.Kept[c] += int(kept[c])
 		g.MeanKeep[c] += float64(means[c]) * float64(lot.Rows)
 	}
 	return nil
@@ -150,15 +154,16 @@ func (g *GradientSums) describe(fsys fileSystem, dir string, lot GradientLot) er
 
 // Read fills what the rows say of one example.
 //
-// Shape:  sum, sumSq [nComponents], logits and logits²; the result is the example's mean margin over all rows, in logits.
+// Shape:  sum, sumSq, keptSum [nComponents], logits, logits² and logits; the result is the example's mean margin over all rows, in logits.
 // Errors: fault.Malformed naming file and example.
-func (g *GradientSums) Read(example int, sum, sumSq []float64) (meanMargin float64, err error) {
+func (g *GradientSums) Read(example int, sum, sumSq, keptSum []float64) (meanMargin float64, err error) {
 	clear(sum)
 	clear(sumSq)
+	clear(keptSum)
 	total := 0.0
 	for _, lot := range g.lots {
 		margins := make([]float64, lot.Rows)
-		for i, dst := range [][]float64{sumFile: sum, sumSqFile: sumSq, gradientMarginsFile: margins} {
+		for i, dst := range [][]float64{sumFile: sum, sumSqFile: sumSq, keptSumFile: keptSum, gradientMarginsFile: margins} {
 			if err := lot.add(i, example, dst); err != nil {
 				return 0, err
 			}

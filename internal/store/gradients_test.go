@@ -31,23 +31,23 @@ func lotOf(t *testing.T) (*Run, *Gradients) {
 
 func TestGradientCommitRefuses(t *testing.T) {
 	_, g := lotOf(t)
-	sum, sumSq, margins := testSums(g.Lot, 1, 5)
-	if err := g.Commit(1, sum, sumSq, margins); err != nil {
+	sum, sumSq, keptSum, margins := testSums(g.Lot, 1, 5)
+	if err := g.Commit(1, sum, sumSq, keptSum, margins); err != nil {
 		t.Fatal(err)
 	}
 	bad := append([]float32{}, sum...)
 	bad[3] = float32(math.Inf(1))
 	for name, err := range map[string]error{
-		"completed":  g.Commit(1, sum, sumSq, margins),
-		"beyond":     g.Commit(3, sum, sumSq, margins),
-		"too short":  g.Commit(0, sum[:4], sumSq, margins),
-		"not finite": g.Commit(0, bad, sumSq, margins),
+		"completed":  g.Commit(1, sum, sumSq, keptSum, margins),
+		"beyond":     g.Commit(3, sum, sumSq, keptSum, margins),
+		"too short":  g.Commit(0, sum[:4], sumSq, keptSum, margins),
+		"not finite": g.Commit(0, bad, sumSq, keptSum, margins),
 	} {
 		if err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
-	if err := g.Commit(0, bad, sumSq, margins); !strings.Contains(err.Error(), "element 3 of gradient/0-2/sum.npy") {
+	if err := g.Commit(0, bad, sumSq, keptSum, margins); !strings.Contains(err.Error(), "element 3 of gradient/0-2/sum.npy") {
 		t.Errorf("%v", err)
 	}
 }
@@ -60,8 +60,8 @@ func TestGradientLotsCountWhenComplete(t *testing.T) {
 		if err != nil || sums.Rows != 0 || sums.Missing != 3 {
 			t.Fatalf("with %d of 3 examples: %+v %v", e, sums, err)
 		}
-		sum, sumSq, margins := testSums(g.Lot, e, 5)
-		if err := g.Commit(e, sum, sumSq, margins); err != nil {
+		sum, sumSq, keptSum, margins := testSums(g.Lot, e, 5)
+		if err := g.Commit(e, sum, sumSq, keptSum, margins); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -69,7 +69,7 @@ func TestGradientLotsCountWhenComplete(t *testing.T) {
 		t.Fatal(err)
 	}
 	sums, err := OpenGradients(run.Path()) // the second lot has no files yet
-	if err != nil || sums.Rows != 3 || sums.Missing != 4 || sums.Counts[2] != 3 || sums.MeanKeep[3] != 0.75 {
+	if err != nil || sums.Rows != 3 || sums.Missing != 4 || sums.Softened[2] != 3 || sums.MeanKeep[3] != 0.75 {
 		t.Fatalf("%+v %v", sums, err)
 	}
 	if err := sums.Close(); err != nil {
@@ -99,8 +99,8 @@ func TestHostileLots(t *testing.T) {
 	} {
 		run, g := lotOf(t)
 		for e := range 3 {
-			sum, sumSq, margins := testSums(g.Lot, e, 5)
-			if err := g.Commit(e, sum, sumSq, margins); err != nil {
+			sum, sumSq, keptSum, margins := testSums(g.Lot, e, 5)
+			if err := g.Commit(e, sum, sumSq, keptSum, margins); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -109,7 +109,7 @@ func TestHostileLots(t *testing.T) {
 		}
 		sums, err := OpenGradients(run.Path())
 		for e := 0; err == nil && e < 3; e++ {
-			_, err = sums.Read(e, make([]float64, 5), make([]float64, 5))
+			_, err = sums.Read(e, make([]float64, 5), make([]float64, 5), make([]float64, 5))
 		}
 		if fault.KindOf(err) != fault.Malformed {
 			t.Errorf("%s: %v", name, err)

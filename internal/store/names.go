@@ -63,7 +63,7 @@ func evaluationNamesIn(dir string) rowNames {
 // isOwn reports whether a file is the store's own, not a result.
 func isOwn(name string) bool {
 	switch base := path.Base(name); base {
-	case ManifestName, sealsName, lockName, "masks.npy", "margins.npy", "sum.npy", "sumsq.npy", "_checksums.npy", "_completed.npy":
+	case ManifestName, sealsName, lockName, "masks.npy", "margins.npy", "sum.npy", "sumsq.npy", "kept_sum.npy", "_checksums.npy", "_completed.npy":
 		return true
 	default:
 		return isTemp(base) || (strings.HasSuffix(base, marginsSuffix) && base != BaseMarginsName)

@@ -114,7 +114,7 @@ func conduct(fsys fileSystem, dir string, done func(set string, row int)) error 
 }
 
 // testSums is what an example of a lot would be measured as: a function of both alone.
-func testSums(lot GradientLot, example, p int) (sum, sumSq, margins []float32) {
+func testSums(lot GradientLot, example, p int) (sum, sumSq, keptSum, margins []float32) {
 	r := rand.New(rand.NewPCG(uint64(lot.First), uint64(example)))
 	draw := func(n int) []float32 {
 		v := make([]float32, n)
@@ -123,12 +123,12 @@ func testSums(lot GradientLot, example, p int) (sum, sumSq, margins []float32) {
 		}
 		return v
 	}
-	return draw(p), draw(p), draw(lot.Rows)
+	return draw(p), draw(p), draw(p), draw(lot.Rows)
 }
 
 // testDescription is what all examples of a lot share.
-func testDescription(lot GradientLot) ([]int32, []float32, error) {
-	return []int32{0, 1, int32(lot.Rows), 1, 1}, []float32{0, 0.25, 0.5, 0.75, 1}, nil
+func testDescription(lot GradientLot) (LotRows, error) {
+	return LotRows{[]int32{0, 1, int32(lot.Rows), 1, 1}, []int32{1, 0, 0, 1, 1}, []float32{0, 0.25, 0.5, 0.75, 1}}, nil
 }
 
 // measureGradients commits the examples that are missing, one at a time, and calls done after each commit.
@@ -143,8 +143,8 @@ func measureGradients(run *Run, done func(set string, example int)) error {
 			if completed {
 				continue
 			}
-			sum, sumSq, margins := testSums(g.Lot, example, 5)
-			if err := g.Commit(example, sum, sumSq, margins); err != nil {
+			sum, sumSq, keptSum, margins := testSums(g.Lot, example, 5)
+			if err := g.Commit(example, sum, sumSq, keptSum, margins); err != nil {
 				return err
 			}
 			done(fmt.Sprint("gradients ", i), example)

@@ -179,8 +179,9 @@ func (v *verifier) checkRun() error {
 		{LambdaName, npy.Float32, []int{n}},
 	}
 	for _, lot := range m.GradientLots() {
-		results = append(results, result{path.Join(lot.folder(), "count.npy"), npy.Int32, []int{p}},
-			result{path.Join(lot.folder(), "mean_keep.npy"), npy.Float32, []int{p}})
+		for i, name := range lot.shared() {
+			results = append(results, result{name, []npy.DType{npy.Int32, npy.Int32, npy.Float32}[i], []int{p}})
+		}
 	}
 	for _, result := range results {
 		if err := v.checkResult(result.name, result.dtype, result.shape); err != nil {

@@ -1,6 +1,8 @@
 package study
 
 import (
+	"errors"
+
 	"gonum.org/v1/gonum/stat"
 
 	"coar/internal/gradient"
@@ -9,12 +11,13 @@ import (
 
 // Prior are the attributions that a run's gradient rows give.
 type Prior struct {
-	sums      *store.GradientSums
-	groups    []int
-	nExamples int
+	sums *store.GradientSums
+	pool *gradient.Pool
 }
 
 // OpenPrior opens the gradient sums of the run in dir; nil where it has none that are complete.
+//
+// Cost: reads the sums of all examples once, for what these have in common.
 func OpenPrior(dir string, m *store.Manifest) (*Prior, error) {
 	sums, err := store.OpenGradients(dir)
 	if err != nil {
@@ -23,9 +26,17 @@ func OpenPrior(dir string, m *store.Manifest) (*Prior, error) {
 	if sums.Rows == 0 {
 		return nil, sums.Close()
 	}
-	p := &Prior{sums: sums, nExamples: m.NExamples()}
+	rows := gradient.Rows{Softened: sums.Softened, Kept: sums.Kept, MeanKeep: sums.MeanKeep}
 	for _, g := range m.Groups {
-		p.groups = append(p.groups, g.Rows)
+		rows.Groups = append(rows.Groups, g.Rows)
+	}
+	p := &Prior{sums: sums, pool: gradient.NewPool(rows)}
+	for i := range m.NExamples() {
+		e, err := p.read(i)
+		if err != nil {
+			return nil, errors.Join(err, sums.Close())
+		}
+		p.pool.Add(e)
 	}
 	return p, nil
 }
@@ -34,15 +45,22 @@ func OpenPrior(dir string, m *store.Manifest) (*Prior, error) {
 func (p *Prior) Rows() int    { return p.sums.Rows }
 func (p *Prior) Missing() int { return p.sums.Missing }
 
+// read returns what the rows say of one of the run's examples.
+func (p *Prior) read(example int) (gradient.Example, error) {
+	n := len(p.sums.Softened)
+	e := gradient.Example{Sum: make([]float64, n), SumSq: make([]float64, n), KeptSum: make([]float64, n)}
+	var err error
+	e.MeanMargin, err = p.sums.Read(example, e.Sum, e.SumSq, e.KeptSum)
+	return e, err
+}
+
 // Estimate returns the attributions of one of the run's examples.
 func (p *Prior) Estimate(example int) (gradient.Attributions, error) {
-	n := len(p.sums.Counts)
-	e := gradient.Evidence{Counts: p.sums.Counts, Sum: make([]float64, n), SumSq: make([]float64, n), MeanKeep: p.sums.MeanKeep, Groups: p.groups}
-	var err error
-	if e.MeanMargin, err = p.sums.Read(example, e.Sum, e.SumSq); err != nil {
+	e, err := p.read(example)
+	if err != nil {
 		return gradient.Attributions{}, err
 	}
-	return gradient.Estimate(e), nil
+	return p.pool.Estimate(e), nil
 }
 
 // Close closes the files.
