@@ -40,7 +40,7 @@ func (o *fitOptions) openPrior(m *store.Manifest) (*study.Prior, error) {
 func (f *fitter) combine(se []float64, fitted []float32, lambda, mse float64) {
 	rows, p, _ := f.source.Shape()
 	fraction := f.arrays.Manifest().Fraction
-	c := gradient.Correction{Rows: rows, Components: p, Variance: fraction * (1 - fraction), Residual: mse, Lambda: lambda}
+	c := gradient.Correction{Rows: rows, Components: p, Variance: fraction * (1 - fraction), Residual: mse, Lambda: lambda, Weights: f.options.Weights}
 	if f.options.Method == regress.Lasso {
 		gradient.LassoErrors(se, fitted, c)
 		return
@@ -93,7 +93,9 @@ func (f *fitter) tryPlain(n int) error {
 	if !f.compare || f.options.Lambda >= 0 {
 		return nil
 	}
-	plain, err := regress.CompareMethods(f.cmd.Context(), f.source, f.options, firstExamples(n))
+	options := f.options
+	options.Weights = nil
+	plain, err := regress.CompareMethods(f.cmd.Context(), f.source, options, firstExamples(n))
 	if err != nil {
 		return err
 	}

@@ -125,6 +125,10 @@ func (f *fitter) regression(source regress.Source) error {
 	reported := 0
 	f.options.Progress = func(done, _ int) { bar.add(done - reported); reported = done }
 	prior, _ := source.(*study.PriorDataset)
+	f.options.Weights = nil
+	if prior != nil {
+		f.options.Weights = prior.Prior.Weights
+	}
 	var err error
 	f.report.Summary, err = regress.Fit(f.cmd.Context(), source, f.options, func(r regress.Result) error {
 		for i := range r.Intercept {

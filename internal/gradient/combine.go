@@ -4,32 +4,44 @@ import "math"
 
 // Correction describes a regression on hard rows of what the prior attributions leave, as far as its errors go.
 type Correction struct {
-	Rows, Components int     // m, p
-	Variance         float64 // of one keep value, f(1-f)
-	Residual         float64 // mean squared error on held-out rows, logits²
-	Lambda           float64 // of the ridge; 0 for least squares
+	Rows, Components int       // m, p
+	Variance         float64   // of one keep value, f(1-f)
+	Residual         float64   // mean squared error on held-out rows, logits²
+	Lambda           float64   // of the ridge; 0 for least squares
+	Weights          []float64 // [nComponents] of its penalty, (λ/2)Σθ²/w; nil: all 1
+}
+
+// weight is that of component c.
+func (c Correction) weight(i int) float64 {
+	if c.Weights == nil {
+		return 1
+	}
+	return c.Weights[i]
 }
 
 // RidgeErrors combines the standard errors of the prior, se, with those of a ridge fit to what it leaves, in place.
 //
-// The fit moves the prior θ₀ by (G+λ)⁻¹Xᵀ(y-Xθ₀)/m with G = XᵀX/m, so that with noise of variance σ² per row
+// With coefficients and columns scaled by the roots of the weights w, G = XᵀX/m and R = (G+λ)⁻¹, the fit moves the prior by
+// RXᵀ(y-Xθ₀)/m, so that with noise of variance σ² per row
 //
-//	Var θ = λ²(G+λ)⁻¹ V₀ (G+λ)⁻¹ + (σ²/m) (G+λ)⁻¹G(G+λ)⁻¹,
+//	Var θ = λ²RV₀R + (σ²/m)(R - λR²),
 //
-// V₀ the prior's variances. Its diagonal is taken as that of independent keep values, whose G has the eigenvalues of
-// Marchenko and Pastur: with s and s₂ the means over eigenvalues of 1/(g+λ) and its square,
-// λ²(s² V₀c + (s₂-s²) mean V₀) + (σ²/m)(s - λs₂). That shrinkage leaves a bias behind is not part of it.
-// Source: Marchenko, Pastur, Math. USSR-Sbornik 1:4 (1967).
+// V₀ the prior's variances. The diagonals of R and R² are taken as those of independent keep values (see resolvent), and what
+// R² has besides R's squared diagonal is spread over the components as they share in it. That shrinkage leaves a bias behind
+// is not part of it.
 func RidgeErrors(se []float64, c Correction) {
-	s, s2 := c.resolvent()
-	mean := 0.0
-	for _, v := range se {
-		mean += v * v / float64(len(se))
-	}
-	sampling := c.Residual / float64(c.Rows) * max(0, s-c.Lambda*s2)
-	keep := c.Lambda * c.Lambda
+	r, r2 := c.resolvent()
+	shared, total := 0.0, 0.0 // of the prior's variances, over other components
 	for i, v := range se {
-		se[i] = math.Sqrt(keep*(s*s*v*v+max(0, s2-s*s)*mean) + sampling)
+		shared += r[i] * r[i] * v * v
+		total += c.weight(i) * r[i] * r[i]
+	}
+	for i, v := range se {
+		w := c.weight(i)
+		own := r[i] * r[i] * v * v / w
+		others := max(0, r2[i]-r[i]*r[i]) * shared / total
+		sampling := c.Residual / float64(c.Rows) * max(0, r[i]-c.Lambda*r2[i])
+		se[i] = math.Sqrt(w * (c.Lambda*c.Lambda*(own+others) + sampling))
 	}
 }
 
@@ -45,22 +57,46 @@ func LassoErrors(se []float64, moved []float32, c Correction) {
 	}
 }
 
-// resolvent returns the means of 1/(g+λ) and 1/(g+λ)² over the eigenvalues g of G, a zero eigenvalue counting where λ > 0.
+// resolvent returns the diagonals of R = (G+λ)⁻¹ and of R², [nComponents], in the limit of many rows and components: with v
+// the variance of a keep value,
 //
-// The first solves v·γ·λ·s² + (λ + v(1-γ))·s - 1 = 0, γ = p/m, v the variance of a keep value; the second is minus its
-// derivative.
-func (c Correction) resolvent() (s, s2 float64) {
-	v, gamma, lambda := c.Variance, float64(c.Components)/float64(c.Rows), c.Lambda
-	lambda = max(lambda, 1e-9*v) // least squares, and where m < p its limit
-	b := lambda + v*(1-gamma)
-	root := math.Sqrt(b*b + 4*v*gamma*lambda)
-	// The positive root, written so that nothing cancels whichever sign b has.
-	if b >= 0 {
-		s = 2 / (b + root)
-	} else {
-		s = (root - b) / (2 * v * gamma * lambda)
+//	R_cc = 1/(λ + w_c v/(1+δ)),  δ = (v/m) Σ w_c R_cc,
+//
+// and R² is minus the derivative by λ. With equal weights that is the law of Marchenko and Pastur.
+// Source: Silverstein, Bai, J. Multivariate Analysis 54:2 (1995), theorem 1.1.
+// Cost:   O(nComponents) for each of 60 steps.
+func (c Correction) resolvent() (r, r2 []float64) {
+	v, lambda := c.Variance, max(c.Lambda, 1e-9*c.Variance) // least squares, and where m < p its limit
+	at := func(delta float64) (sum float64) {
+		for i := range c.Components {
+			sum += c.weight(i) / (lambda + c.weight(i)*v/(1+delta))
+		}
+		return v / float64(c.Rows) * sum
 	}
-	// Implicit derivative: (2vγλs + b) s' = -(vγs² + s).
-	s2 = (v*gamma*s*s + s) / (2*v*gamma*lambda*s + b)
-	return s, s2
+	// at(δ)-δ falls through 0 once: at is concave and above 0 at 0.
+	low, high := 0.0, 1.0
+	for at(high) > high && high < 1e15 {
+		high *= 4
+	}
+	for range 60 {
+		if middle := (low + high) / 2; at(middle) > middle {
+			low = middle
+		} else {
+			high = middle
+		}
+	}
+	delta := (low + high) / 2
+	r, r2 = make([]float64, c.Components), make([]float64, c.Components)
+	var squares, feedback float64
+	for i := range r {
+		w := c.weight(i)
+		r[i] = 1 / (lambda + w*v/(1+delta))
+		squares += v / float64(c.Rows) * w * r[i] * r[i]
+		feedback += v / float64(c.Rows) * w * r[i] * r[i] * w * v / (1 + delta) / (1 + delta)
+	}
+	change := squares / (1 - feedback) // minus the derivative of δ by λ
+	for i := range r2 {
+		r2[i] = r[i] * r[i] * (1 + c.weight(i)*v*change/(1+delta)/(1+delta))
+	}
+	return r, r2
 }

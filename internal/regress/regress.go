@@ -40,9 +40,12 @@ type Options struct {
 	PathLength  int     // number of λ on the path; default 50
 	PathRatio   float64 // lasso: last λ over first. ridge: the path runs from s/ratio to s·ratio, s the mean non-zero eigenvalue; default 1e-3
 	ValFraction float64 // share of the rows held out, in [0, 0.9]; 0 holds out none, and then Lambda must be given
-	Memory      int64   // bytes that the fit may hold; default 4 GiB
-	Workers     int     // default GOMAXPROCS; results do not depend on it, bit for bit
-	Seed        uint64  // which rows are held out
+	// Weights [nComponents], positive, say how far from 0 coefficients are expected: their variances, relative to each other.
+	// The ridge's penalty becomes (λ/2)Σθ²/w; lasso and ols do without. nil: all 1.
+	Weights []float64
+	Memory  int64  // bytes that the fit may hold; default 4 GiB
+	Workers int    // default GOMAXPROCS; results do not depend on it, bit for bit
+	Seed    uint64 // which rows are held out
 
 	Progress func(done, total int) // examples finished; may be nil; called from the goroutine that called Fit
 

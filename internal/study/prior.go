@@ -13,11 +13,15 @@ import (
 type Prior struct {
 	sums *store.GradientSums
 	pool *gradient.Pool
+
+	// Weights [nComponents] say how far from the attributions a regression may move each: with their mean square over the
+	// examples, relative to that over all components, and a tenth for all.
+	Weights []float64
 }
 
 // OpenPrior opens the gradient sums of the run in dir; nil where it has none that are complete.
 //
-// Cost: reads the sums of all examples once, for what these have in common.
+// Cost: reads the sums of all examples twice, for what these have in common.
 func OpenPrior(dir string, m *store.Manifest) (*Prior, error) {
 	sums, err := store.OpenGradients(dir)
 	if err != nil {
@@ -38,7 +42,37 @@ func OpenPrior(dir string, m *store.Manifest) (*Prior, error) {
 		}
 		p.pool.Add(e)
 	}
+	if err := p.weigh(m.NExamples()); err != nil {
+		return nil, errors.Join(err, sums.Close())
+	}
 	return p, nil
+}
+
+// leastWeight is what a component has that no example attributes anything to.
+const leastWeight = 0.1
+
+// weigh fills Weights.
+func (p *Prior) weigh(nExamples int) error {
+	p.Weights = make([]float64, len(p.sums.Softened))
+	total := 0.0
+	for i := range nExamples {
+		a, err := p.Estimate(i)
+		if err != nil {
+			return err
+		}
+		for c, v := range a.Theta {
+			p.Weights[c] += v * v
+			total += v * v
+		}
+	}
+	mean := total / float64(len(p.Weights))
+	for c, v := range p.Weights {
+		p.Weights[c] = leastWeight
+		if mean > 0 {
+			p.Weights[c] += v / mean
+		}
+	}
+	return nil
 }
 
 // Rows is the number of gradient rows that the attributions rest on, Missing that of others that are not complete.
