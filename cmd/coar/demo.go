@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"math"
 	"path/filepath"
 	"slices"
 	"time"
@@ -62,15 +63,15 @@ type demoNetwork struct {
 type demoPlan struct {
 	name, title string
 	heads       int
-	method      string
 	fraction    float64
 	rows        int
+	gradients   int
 	examples    string
 }
 
 var demoPlans = []demoPlan{
-	{"resnet", "a ResNet-20", 0, "lasso", 0.1, 2000, "0-39"},
-	{"vit", "a small vision transformer", 3, "lasso", 0.05, 2500, "0-29"},
+	{"resnet", "a ResNet-20", 0, 0.1, 200, 100, "0-39"},
+	{"vit", "a small vision transformer", 3, 0.05, 200, 50, "0-29"},
 }
 
 func runDemo(cmd *cobra.Command, g *globals, dir string) error {
@@ -102,8 +103,8 @@ func (p demoPlan) run(cmd *cobra.Command, g *globals, w io.Writer, dir string) (
 	start := time.Now()
 	n := &demoNetwork{Name: p.name, Run: filepath.Join(dir, p.name)}
 	var err error
-	given := map[string]bool{"weights": true, "data": true, "heads": true, "fraction": true, "masks": true, "examples": true, "mean": true, "std": true, "classes": true}
-	ablateFlags := &ablateOptions{globals: g, run: n.Run, examples: p.examples, fraction: p.fraction, masks: p.rows, output: "margin", dtype: "float32",
+	given := map[string]bool{"weights": true, "data": true, "heads": true, "fraction": true, "masks": true, "gradients": true, "examples": true, "mean": true, "std": true, "classes": true}
+	ablateFlags := &ablateOptions{globals: g, run: n.Run, examples: p.examples, fraction: p.fraction, masks: p.rows, gradients: p.gradients, output: "margin", dtype: "float32",
 		resources: resourceFlags{memory: "2GB"}, images: imageFlags{mean: demo.Mean, std: demo.Std}, given: func(f string) bool { return given[f] }}
 	ablateFlags.inputs = study.Inputs{Weights: filepath.Join(dir, p.name+".safetensors"), Data: "idx:" + filepath.Join(dir, demo.ImagesDir), Split: "test",
 		Classes: filepath.Join(dir, demo.ClassesFile), Precision: "f32", Model: models.Options{Arch: "auto", Heads: p.heads}}
@@ -111,9 +112,10 @@ func (p demoPlan) run(cmd *cobra.Command, g *globals, w io.Writer, dir string) (
 		return nil, err
 	}
 	fmt.Fprintf(w, "\n%s has %d components (%s).\n", upperFirst(p.title), n.Ablate.Components, componentKind(n.Ablate.Groups))
-	fmt.Fprintf(w, "  ablate    switched %g %% of them off at random, %d times, and recorded how sure it stayed of %d images\n", 100*p.fraction, n.Ablate.Rows, n.Ablate.Examples)
-	fitFlags := &fitOptions{globals: g, run: n.Run, method: p.method, lambda: "auto", examples: "all", memory: "2GB"}
-	fitFlags.fit.PathLength, fitFlags.fit.PathRatio, fitFlags.fit.ValFraction = 15, 0.02, 0.1
+	fmt.Fprintf(w, "  ablate    switched %g %% of them off at random, %d times, and recorded how sure it stayed of %d images;\n", 100*p.fraction, n.Ablate.Rows, n.Ablate.Examples)
+	fmt.Fprintf(w, "            turned %g %% of them down at random, %d times, and asked by backward passes what each of these matters\n", 200*p.fraction, n.Ablate.GradientRows)
+	fitFlags := &fitOptions{globals: g, run: n.Run, prior: "auto", method: "auto", lambda: "auto", examples: "all", memory: "2GB"}
+	fitFlags.fit.PathLength, fitFlags.fit.PathRatio, fitFlags.fit.ValFraction = 50, 1e-3, 0.1
 	if n.Fit, err = doFit(cmd, fitFlags); err != nil {
 		return nil, err
 	}
@@ -124,6 +126,9 @@ func (p demoPlan) run(cmd *cobra.Command, g *globals, w io.Writer, dir string) (
 	c := n.Evaluate.Fractions[0].Correlation
 	fmt.Fprintf(w, "  fit       gave every component a score for every image\n")
 	fmt.Fprintf(w, "  evaluate  on %d fresh subsets the scores predict the margin with correlation %.2f (95 %% interval %.2f to %.2f)\n", evaluateFlags.rows, c.Mean, c.Low, c.High)
+	if plain := n.Evaluate.Plain; plain != nil && !math.IsNaN(float64(plain.Rows)) {
+		fmt.Fprintf(w, "  saved     %s\n", savedText(n.Run, plain))
+	}
 	target, edited, err := p.fixOne(cmd, g, n.Run)
 	if err != nil {
 		return nil, err
@@ -147,6 +152,16 @@ func (p demoPlan) run(cmd *cobra.Command, g *globals, w io.Writer, dir string) (
 	n.Seconds = time.Since(start).Seconds()
 	fmt.Fprintf(w, "  figures   %s and %s (%.0f s)\n", filepath.Join(n.Run, "evaluation"), filepath.Join(n.Run, "edits"), n.Seconds)
 	return n, nil
+}
+
+// savedText says in plain words what the backward passes saved.
+func savedText(run string, p *evaluate.Plain) string {
+	atLeast := ""
+	if p.Extrapolated {
+		atLeast = "at least about "
+	}
+	return fmt.Sprintf("all this took the work of %.0f forward passes per image; only switching off, %s%.0f would be needed to\n            predict as well, %.0f times as many: %s",
+		p.ForwardPasses, atLeast, p.Rows, float64(p.Rows)/p.ForwardPasses, filepath.Join(run, filepath.FromSlash(costName)))
 }
 
 func upperFirst(s string) string { return string(s[0]-'a'+'A') + s[1:] }

@@ -14,7 +14,7 @@ import (
 // it mends at least one mistake.
 func TestDemo(t *testing.T) {
 	if testing.Short() {
-		t.Skip("-short: the demo measures about 200,000 margins")
+		t.Skip("-short: the demo measures about 30,000 margins")
 	}
 	if os.Getenv(kernel.EnvISA) == "portable" {
 		t.Skip("COAR_ISA=portable: at a hundred margins a second the demo takes the better part of an hour")
@@ -30,6 +30,10 @@ func TestDemo(t *testing.T) {
 		Networks []struct {
 			Name     string `json:"name"`
 			Evaluate struct {
+				Plain *struct {
+					Rows          float64 `json:"rows"`
+					ForwardPasses float64 `json:"forward_passes"`
+				} `json:"plain"`
 				Fractions []struct {
 					Correlation struct {
 						Mean float64 `json:"mean"`
@@ -68,10 +72,13 @@ func TestDemo(t *testing.T) {
 				t.Errorf("%s: the edit takes the margin from %v to %v", n.Name, e.MarginBefore, e.MarginAfter)
 			}
 		}
-		for _, file := range []string{"run.json", "attributions.npy", "evaluation/scatter.png", "evaluation/correlation.png"} {
+		for _, file := range []string{"run.json", "attributions.npy", "attributions_se.npy", "evaluation/scatter.png", "evaluation/correlation.png", "evaluation/cost.png"} {
 			if _, err := os.Stat(filepath.Join(dir, n.Name, filepath.FromSlash(file))); err != nil {
 				t.Error(err)
 			}
+		}
+		if p := n.Evaluate.Plain; p == nil || p.Rows < 2*p.ForwardPasses {
+			t.Errorf("%s: gradients saved %+v", n.Name, p)
 		}
 	}
 	if edits == 0 {

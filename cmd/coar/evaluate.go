@@ -38,7 +38,10 @@ func newEvaluate(g *globals) *cobra.Command {
 		Short: "Compare predicted with measured margins on fresh rows",
 		Long: `Draws fresh rows, measures the margins under them, and correlates these with what the attributions predict,
 example by example. The interval around the mean correlation is a 95 % percentile bootstrap over rows.
-Measured rows are kept in RUN/evaluation and used again; results and figures are written beside them.`,
+Measured rows are kept in RUN/evaluation and used again; results and figures are written beside them.
+
+Where gradient rows were used, the run's cost is compared with that of regressing rows alone, from a learning curve on the
+run's own rows; what lies beyond these is marked as extrapolated.`,
 		Args: oneRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.run = args[0]
@@ -76,7 +79,11 @@ func runEvaluate(cmd *cobra.Command, o *evaluateOptions) error {
 	if err := table(w, "fraction | rows | correlation | 95 % interval | quartiles | R² | slope | undefined", rows); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "* the fraction that the attributions were fitted at\n\nfigures and tables are in %s\n", path.Join(o.run, "evaluation"))
+	fmt.Fprintln(w, "* the fraction that the attributions were fitted at")
+	if results.Plain != nil {
+		fmt.Fprintf(w, "\n%s\n", plainText(results.Plain))
+	}
+	fmt.Fprintf(w, "\nfigures and tables are in %s\n", path.Join(o.run, "evaluation"))
 	return nil
 }
 
@@ -127,6 +134,11 @@ func doEvaluate(cmd *cobra.Command, o *evaluateOptions) (*evaluate.Results, erro
 			return nil, err
 		}
 		results.Fractions = append(results.Fractions, scored.Fraction)
+		if results.Plain == nil {
+			if results.Plain, err = comparePlain(cmd.Context(), o, &m, scored, resources.Workers, resources.Memory); err != nil {
+				return nil, err
+			}
+		}
 		if i == 0 {
 			if scatter, err = scored.scatter(s); err != nil {
 				return nil, err
@@ -206,6 +218,7 @@ type scoredFraction struct {
 	evaluate.Fraction
 	rows      evaluate.Rows
 	positions []int // in the data source, of the scored examples
+	examples  []int // of the run
 }
 
 // scoreFraction scores the fitted examples.
@@ -234,7 +247,7 @@ func scoreFraction(ctx context.Context, o *evaluateOptions, m *store.Manifest, t
 		},
 		Attribution: func(i int, dst []float32) error { return theta.Row(fitted[i], dst) },
 	}
-	s := &scoredFraction{}
+	s := &scoredFraction{examples: fitted}
 	for _, i := range fitted {
 		rows.Intercepts = append(rows.Intercepts, theta.Intercepts[i])
 		rows.IDs = append(rows.IDs, m.ExampleIDs[i])
@@ -285,6 +298,9 @@ func (s *scoredFraction) scatter(subject *study.Subject) (*report.Scatter, error
 	return f, nil
 }
 
+// costName is the figure of what gradients saved.
+const costName = "evaluation/cost.png"
+
 // saveEvaluation writes evaluation.json, .csv and the figures, and seals them.
 func saveEvaluation(run *store.Run, results *evaluate.Results, scatter *report.Scatter) error {
 	bars := report.CorrelationBars{Title: "Mean correlation of predicted and measured margins", Subtitle: "over examples, with a 95 % interval over rows"}
@@ -292,14 +308,18 @@ func saveEvaluation(run *store.Run, results *evaluate.Results, scatter *report.S
 		bars.Groups = append(bars.Groups, report.BarGroup{Fraction: f.Fraction, Trained: f.Trained,
 			Bars: []report.Bar{{Method: "COAR", Mean: float64(f.Correlation.Mean), Low: float64(f.Correlation.Low), High: float64(f.Correlation.High)}}})
 	}
-	files := []struct {
+	type result struct {
 		name  string
 		write func(io.Writer) error
-	}{
+	}
+	files := []result{
 		{"evaluation/evaluation.csv", results.WriteCSV},
 		{"evaluation/scatter.png", scatter.Figure().WritePNG},
 		{"evaluation/correlation.png", bars.Figure().WritePNG},
 		{store.EvaluationName, results.WriteJSON},
+	}
+	if results.Plain != nil {
+		files = append([]result{{costName, plainFigure(results.Plain).WritePNG}}, files...)
 	}
 	var names []string
 	for _, f := range files {

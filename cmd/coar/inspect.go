@@ -103,6 +103,7 @@ type runReport struct {
 	Examples   int      `json:"examples,omitempty"`
 	Rows       int      `json:"rows"`
 	Completed  int      `json:"completed"`
+	Gradients  int      `json:"gradient_rows"`
 	Sealed     []string `json:"sealed"`   // files whose digest was checked
 	Unsealed   []string `json:"unsealed"` // files without a digest
 	Unfinished []string `json:"unfinished"`
@@ -121,6 +122,7 @@ func inspectRun(cmd *cobra.Command, o *inspectOptions) error {
 	}
 	if m := v.Manifest; m != nil {
 		r.Arch, r.Components, r.Examples = m.Arch, m.NComponents(), m.NExamples()
+		r.Gradients = m.GradientRows()
 	}
 	w := o.out(cmd)
 	if o.json {
@@ -138,6 +140,9 @@ func inspectRun(cmd *cobra.Command, o *inspectOptions) error {
 
 func printRun(w io.Writer, r runReport, m *store.Manifest) {
 	fmt.Fprintf(w, "%s: %s, %d of %d rows completed\n", r.Run, r.State, r.Completed, r.Rows)
+	if r.Gradients > 0 {
+		fmt.Fprintf(w, "%d gradient rows in %d lots\n", r.Gradients, len(m.Gradients))
+	}
 	if m != nil {
 		fmt.Fprintf(w, "%s, %d components in %d groups, %d examples\n", r.Arch, r.Components, len(m.Groups), r.Examples)
 		fmt.Fprintf(w, "fraction %g, seed %d, output %s, %s kernels\nweights %s\ndata %s\n", m.Fraction, m.Seed, m.Output, m.CurrentInstructionSet(), m.Weights.Path, m.Data.Spec)

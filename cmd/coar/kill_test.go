@@ -40,7 +40,7 @@ func exitCode(cmd *exec.Cmd) int {
 
 // ablateArgs is the command that all tests here give, but for the number of rows.
 func ablateArgs(run string, rows int) []string {
-	return []string{"ablate", run, "--weights", "tiny.safetensors", "--data", "npy:images.npy,labels.npy", "--quiet", "-m", fmt.Sprint(rows)}
+	return []string{"ablate", run, "--weights", "tiny.safetensors", "--data", "npy:images.npy,labels.npy", "--quiet", "-m", fmt.Sprint(rows), "--gradients", "40"}
 }
 
 // completed is how many rows of the run are completed, all of which must pass their checksums. A run that was stopped
@@ -101,6 +101,55 @@ func TestKill(t *testing.T) {
 		}
 	}
 	if err := sameTrees(run, filepath.Join(dir, "WHOLE")); err != nil {
+		t.Error(err)
+	}
+}
+
+// Gradient rows that are killed again and again lose no example that is completed, count no row twice, and end in the
+// files that an undisturbed run has.
+func TestKillGradients(t *testing.T) {
+	const kills = 6
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	dir := t.TempDir()
+	if err := writeTiny(dir); err != nil {
+		t.Fatal(err)
+	}
+	args := func(run string) []string {
+		return []string{"ablate", run, "--weights", "tiny.safetensors", "--data", "npy:images.npy,labels.npy", "--quiet", "-m", "0", "--gradients", "1500", "--batch", "1"}
+	}
+	done := 0
+	for killed := 0; killed < kills; killed++ {
+		cmd, stderr := child(t, dir, args("RUN")...)
+		time.Sleep(time.Duration(rng.Int64N(int64(2 * time.Second))))
+		if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			t.Fatal(err)
+		}
+		if code := exitCode(cmd); code > 0 {
+			t.Fatalf("exit code %d: %s", code, stderr)
+		}
+		report, err := store.Verify(filepath.Join(dir, "RUN"))
+		if err != nil && fault.KindOf(err) != fault.Missing {
+			t.Fatal(err)
+		}
+		now := 0
+		if len(report.Gradients) > 0 {
+			now = report.Gradients[0].Completed
+		}
+		if len(report.Problems) > 0 || now < done {
+			t.Fatalf("%d examples were completed before kill %d, %d after it; %v", done, killed, now, report.Problems)
+		}
+		done = now
+	}
+	t.Logf("%d of %d examples after %d kills", done, tinyImages, kills)
+	for _, name := range []string{"RUN", "WHOLE"} {
+		cmd, stderr := child(t, dir, args(name)...)
+		if code := exitCode(cmd); code != 0 {
+			t.Fatalf("%s: exit code %d: %s", name, code, stderr)
+		}
+	}
+	if err := sameTrees(filepath.Join(dir, "RUN"), filepath.Join(dir, "WHOLE")); err != nil {
 		t.Error(err)
 	}
 }

@@ -24,6 +24,9 @@ type rowSource struct {
 // rowSource opens the rows that the flags ask for. On an existing run whose rows came from a file, the file is needed
 // only if rows are missing.
 func (o *ablateOptions) rowSource(nComponents int) (*rowSource, error) {
+	if o.softFile() {
+		return &rowSource{}, nil
+	}
 	if o.masksFile != "" {
 		return openRowFile(o.masksFile, nComponents, o.masks, o.given("masks"))
 	}

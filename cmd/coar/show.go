@@ -26,7 +26,8 @@ func newShow(g *globals) *cobra.Command {
 		Use:   "show RUN",
 		Short: "Show the components for and against one prediction",
 		Long: `Lists the components with the largest attributions of one example. A positive attribution is what the margin
-loses, in logits, when the component is ablated; a negative one is what it gains.`,
+loses, in logits, when the component is ablated; a negative one is what it gains. Behind ± stands its standard error, where
+the fit started from gradient rows: how far another draw of as many rows would move it. Biases are not part of it.`,
 		Args: oneRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.run = args[0]
@@ -59,6 +60,9 @@ type shownComponent struct {
 	Key         string  `json:"key"`
 	Row         int     `json:"row"`
 	Attribution float64 `json:"attribution"` // logits
+	// SE is its standard error, absent where the fit had none. It covers what other rows would have changed, not the bias of
+	// softened rows or of shrinking.
+	SE *float64 `json:"standard_error,omitempty"`
 }
 
 func runShow(cmd *cobra.Command, o *showOptions) error {
@@ -84,7 +88,11 @@ func runShow(cmd *cobra.Command, o *showOptions) error {
 	}{{"for", report.For}, {"against", report.Against}} {
 		var rows [][]string
 		for _, c := range side.list {
-			rows = append(rows, []string{c.Key, fmt.Sprint(c.Row), fmt.Sprintf("%+.4f", c.Attribution)})
+			value := fmt.Sprintf("%+.4f", c.Attribution)
+			if c.SE != nil {
+				value += fmt.Sprintf(" ± %.4f", *c.SE)
+			}
+			rows = append(rows, []string{c.Key, fmt.Sprint(c.Row), value})
 		}
 		if len(rows) == 0 {
 			fmt.Fprintf(w, "no component %s it\n\n", side.title)
@@ -145,21 +153,29 @@ func show(run, id string, top int) (*showReport, error) {
 		}
 		return 0
 	})
+	se, err := a.Errors(at)
+	if err != nil {
+		return nil, err
+	}
 	groups := modelGroups(&m)
+	shown := func(c int) shownComponent {
+		key, row := study.Locate(groups, c)
+		s := shownComponent{Component: c, Key: key, Row: row, Attribution: float64(theta[c])}
+		if se != nil {
+			v := float64(se[c])
+			s.SE = &v
+		}
+		return s
+	}
 	for i := range min(top, len(order)) {
 		if c := order[i]; theta[c] > 0 {
-			r.For = append(r.For, shown(groups, c, theta[c]))
+			r.For = append(r.For, shown(c))
 		}
 		if c := order[len(order)-1-i]; theta[c] < 0 {
-			r.Against = append(r.Against, shown(groups, c, theta[c]))
+			r.Against = append(r.Against, shown(c))
 		}
 	}
 	return r, nil
-}
-
-func shown(groups []models.Group, c int, v float32) shownComponent {
-	key, row := study.Locate(groups, c)
-	return shownComponent{c, key, row, float64(v)}
 }
 
 // modelGroups are the manifest's component groups.

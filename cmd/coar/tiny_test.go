@@ -31,6 +31,8 @@ var tinyLabels = [tinyImages]int32{1, 2, 1, 2, 1, 1, 2, 3, 1, 1, 1, 1, 2, 1, 1, 
 //	images.npy, labels.npy       uint8 [24, 3, 32, 32] and int32 [24]; swapped.npy has the labels of two images swapped
 //	rows.npy, others.npy         bool [6, 20], rows for --masks-file
 //	narrow.npy                   bool [6, 19], which no model here takes
+//	soft.npy                     float32 [5, 20], gradient rows: values in (0,1), and of each row some 0 and some 1
+//	beyond.npy                   float32 [1, 20], one value of which is 1.5
 //	met.npy                      bool [6, 20], of which row 2 is the first row that coar evaluate draws at fraction 0.3
 func writeTiny(dir string) error {
 	swapped := tinyLabels
@@ -47,6 +49,8 @@ func writeTiny(dir string) error {
 		writeBool(filepath.Join(dir, "others.npy"), drawRows(6, tinyComponents), tinyComponents),
 		writeBool(filepath.Join(dir, "narrow.npy"), drawRows(5, tinyComponents-1), tinyComponents-1),
 		writeBool(filepath.Join(dir, "met.npy"), met, tinyComponents),
+		writeFloat32(filepath.Join(dir, "soft.npy"), softRows(), tinyComponents),
+		writeFloat32(filepath.Join(dir, "beyond.npy"), []float32{19: 1.5}, tinyComponents),
 	)
 }
 
@@ -113,6 +117,23 @@ func drawRows(seed uint64, width int) []byte {
 
 func writeBool(path string, keep []byte, width int) error {
 	return writeArray(path, npy.Bool, keep, len(keep)/width, width)
+}
+
+// softRows are five rows of fifths, each component at another one in every row.
+func softRows() []float32 {
+	rows := make([]float32, 5*tinyComponents)
+	for i := range rows {
+		rows[i] = float32((i+i/tinyComponents)%6) / 5
+	}
+	return rows
+}
+
+func writeFloat32(path string, values []float32, width int) error {
+	w, err := npy.Create(path, npy.Float32, len(values)/width, width)
+	if err != nil {
+		return err
+	}
+	return errors.Join(w.WriteRowsFloat32(0, values), w.Close())
 }
 
 func writeInt32(path string, values []int32) error {

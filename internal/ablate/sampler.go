@@ -13,9 +13,10 @@ type Purpose uint32
 
 // The purposes a row can have. Their numbers are part of the file format.
 const (
-	Train    Purpose = 0
-	Gradient Purpose = 1
-	Evaluate Purpose = 2
+	Train         Purpose = 0
+	Gradient      Purpose = 1 // which components a gradient row softens
+	Evaluate      Purpose = 2
+	GradientValue Purpose = 3 // what it softens them to
 )
 
 // Sampler draws rows of keep values: each component is ablated independently with probability Fraction.
@@ -60,6 +61,8 @@ func (p Purpose) String() string {
 		return "gradient"
 	case Evaluate:
 		return "evaluate"
+	case GradientValue:
+		return "gradient value"
 	}
 	return fmt.Sprintf("purpose %d", uint32(p))
 }

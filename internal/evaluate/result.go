@@ -8,6 +8,9 @@ import (
 // Results is evaluation.json, and what `coar evaluate --json` prints.
 type Results struct {
 	Fractions []Fraction `json:"fractions"`
+	// Plain says what the run's correlation would have cost without gradients; nil where the run has none, or hard rows too
+	// few to tell.
+	Plain *Plain `json:"plain,omitempty"`
 }
 
 // Fraction holds the scores of one test fraction.

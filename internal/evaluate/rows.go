@@ -25,6 +25,26 @@ type Rows struct {
 	IDs, Labels []string // [NExamples]
 }
 
+// Only returns the same rows for some of the examples. Attributions are left out.
+func (r Rows) Only(examples []int) Rows {
+	margins := r.Margins
+	all := make([]float32, r.NExamples)
+	only := r
+	only.NExamples, only.Intercepts, only.Attribution = len(examples), nil, nil
+	only.IDs, only.Labels = nil, nil
+	for _, i := range examples {
+		only.IDs, only.Labels = append(only.IDs, r.IDs[i]), append(only.Labels, r.Labels[i])
+	}
+	only.Margins = func(row, first int, dst []float32) error {
+		err := margins(row, 0, all)
+		for i := range dst {
+			dst[i] = all[examples[first+i]]
+		}
+		return err
+	}
+	return only
+}
+
 // check refuses sizes that contradict each other.
 func (r Rows) check() error {
 	switch {

@@ -16,6 +16,7 @@ type block struct {
 	n     int // examples in the block
 
 	read  []float32 // [nRows][n] as the source gave them
+	prior []float32 // [nRows][n] predictions of the prior, of which tiles hold what is left; nil where there is none
 	tiles []float64 // [ceil(n/tileWidth)][positions][tileWidth], less the example's mean over all rows; padding is 0
 	mean  []float64 // [n] over all rows, logits
 
@@ -45,6 +46,9 @@ func blockBytes(nRows int) (perExample, fixed int64) {
 	return 4*int64(nRows) + 8*positions + 40, 8 * positions * (tileWidth - 1)
 }
 
+// priorBytes is what a block holds per example where there is a prior.
+func priorBytes(nRows int) int64 { return 4 * int64(nRows) }
+
 // load reads the margins of the examples [first, last).
 func (b *block) load(ctx context.Context, src Source, first, last, workers int) error {
 	b.first, b.n = first, last-first
@@ -54,6 +58,14 @@ func (b *block) load(ctx context.Context, src Source, first, last, workers int) 
 	read := b.read[:b.d.nRows*b.n]
 	if err := src.Margins(first, last, read); err != nil {
 		return err
+	}
+	if prior, ok := src.(Prior); ok {
+		if b.prior == nil {
+			b.prior = make([]float32, b.d.nRows*len(b.mean))
+		}
+		if err := prior.Predictions(first, last, b.prior[:b.d.nRows*b.n]); err != nil {
+			return err
+		}
 	}
 	tiles := (b.n + tileWidth - 1) / tileWidth
 	return parallel(ctx, workers, tiles, func(_, tile int) error {
@@ -68,11 +80,20 @@ func (b *block) load(ctx context.Context, src Source, first, last, workers int) 
 	}, nil)
 }
 
+// margin is what is to be fitted of example e in a row: what the prior, if there is one, leaves of the margin.
+func (b *block) margin(row, e int) float64 {
+	v := float64(b.read[row*b.n+e])
+	if b.prior != nil {
+		v -= float64(b.prior[row*b.n+e])
+	}
+	return v
+}
+
 // loadExample writes example e, centred, into every tileWidth-th entry of dst.
 func (b *block) loadExample(dst []float64, e int) error {
 	sum := 0.0
 	for row := range b.d.nRows {
-		v := float64(b.read[row*b.n+e])
+		v := b.margin(row, e)
 		if math.IsNaN(v) || math.IsInf(v, 0) {
 			return fault.InFile("", "regress: the margin of example %d in row %d is %v; every margin must be a finite number", b.first+e, row, v)
 		}
@@ -81,16 +102,16 @@ func (b *block) loadExample(dst []float64, e int) error {
 	mean := sum / float64(b.d.nRows)
 	b.mean[e] = mean
 	for _, p := range []part{trainRows, allRows} {
-		first := b.read[b.d.rows[0]*b.n+e]
+		first := b.margin(b.d.rows[0], e)
 		constant, total := true, 0.0
 		for at, row := range b.d.rows[:b.d.positions(p)] {
 			if row < 0 {
 				continue
 			}
-			v := b.read[row*b.n+e]
+			v := b.margin(row, e)
 			constant = constant && v == first
-			dst[at*tileWidth] = float64(v) - mean
-			total += float64(v) - mean
+			dst[at*tileWidth] = v - mean
+			total += v - mean
 		}
 		b.offset[p][e] = total / float64(b.d.size(p))
 		b.constant[p][e] = constant
@@ -139,4 +160,24 @@ func (b *block) held(dst []float64, e int) []float64 {
 		dst[i] = src[(base+i)*tileWidth+lane] - offset
 	}
 	return dst
+}
+
+// heldPrior copies what the prior predicts of example e in the rows held out, less its mean over the rows fitted, into dst
+// [nHeld]; without a prior that is 0.
+func (b *block) heldPrior(dst []float64, e int) {
+	dst = dst[:b.d.nHeld]
+	clear(dst)
+	if b.prior == nil {
+		return
+	}
+	mean := 0.0
+	for _, row := range b.d.rows[:b.d.positions(trainRows)] {
+		if row >= 0 {
+			mean += float64(b.prior[row*b.n+e]) / float64(b.d.nTrain)
+		}
+	}
+	base := 64 * b.d.trainWords
+	for i := range dst {
+		dst[i] = float64(b.prior[b.d.rows[base+i]*b.n+e]) - mean
+	}
 }

@@ -25,7 +25,10 @@ func CompareMethods(ctx context.Context, src Source, opts Options, sampleExample
 	if err != nil {
 		return nil, err
 	}
-	sample := sampled{src, sampleExamples}
+	var sample Source = sampled{src, sampleExamples}
+	if prior, ok := src.(Prior); ok {
+		sample = sampledPrior{sampled{src, sampleExamples}, prior}
+	}
 	if len(sampleExamples) == 0 {
 		return nil, fault.Usagef("no examples to compare methods on")
 	}
@@ -68,10 +71,25 @@ func (s sampled) Shape() (nRows, nComponents, nExamples int) {
 }
 
 func (s sampled) Margins(first, last int, dst []float32) error {
+	return s.gather(first, last, dst, s.Source.Margins)
+}
+
+// sampledPrior is a Prior restricted to some examples.
+type sampledPrior struct {
+	sampled
+	prior Prior
+}
+
+func (s sampledPrior) Predictions(first, last int, dst []float32) error {
+	return s.gather(first, last, dst, s.prior.Predictions)
+}
+
+// gather reads the sample's examples [first, last) one by one into dst, [nRows][last-first].
+func (s sampled) gather(first, last int, dst []float32, read func(first, last int, dst []float32) error) error {
 	nRows, _, _ := s.Source.Shape()
 	column := make([]float32, nRows)
 	for i, e := range s.examples[first:last] {
-		if err := s.Source.Margins(e, e+1, column); err != nil {
+		if err := read(e, e+1, column); err != nil {
 			return err
 		}
 		for row, v := range column {

@@ -22,6 +22,7 @@ type design struct {
 	trainWords int   // of which the first hold the fitted rows
 	nTrain     int   // rows fitted while λ is chosen; all of them where none are held out
 	nHeld      int
+	prior      bool // the source is a Prior
 
 	bits      []uint64 // [nComponents][words]
 	flipped   []bool   // [nComponents]
@@ -39,6 +40,7 @@ func packedBytes(nRows, nComponents int) int64 {
 func pack(ctx context.Context, src Source, s split) (*design, error) {
 	nRows, nComponents, _ := src.Shape()
 	d := &design{nRows: nRows, nComponents: nComponents, nTrain: len(s.train), nHeld: len(s.held)}
+	_, d.prior = src.(Prior)
 	for _, side := range [][]int{s.train, s.held} {
 		d.rows = append(d.rows, side...)
 		for len(d.rows)%64 != 0 {

@@ -85,7 +85,7 @@ func TestProductsAgainstPlainSums(t *testing.T) {
 		if shape.m > 1000 {
 			continue
 		}
-		k, err := makeKernels(context.Background(), d, 3)
+		k, err := makeKernels(context.Background(), d, nil, 3)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -42,6 +42,9 @@ func prepare(ctx context.Context, src Source, opts Options) (*design, error) {
 	if err := opts.checkRows(nRows); err != nil {
 		return nil, err
 	}
+	if opts.Weights != nil && len(opts.Weights) != nComponents {
+		return nil, fmt.Errorf("regress: %d weights for %d components", len(opts.Weights), nComponents)
+	}
 	if need := packedBytes(nRows, nComponents); need > opts.Memory {
 		return nil, fault.Usagef("%d rows x %d components take %s packed and --memory allows %s: allow more",
 			nRows, nComponents, formatBytes(need), formatBytes(opts.Memory))

@@ -10,22 +10,25 @@ import (
 // gramForm writes the normal equations by component: A = XᵀX/m, b = Xᵀy/m, x = θ.
 type gramForm struct {
 	cross   *cross
+	scales  scales // of the columns of X, which A, b and x are about
 	workers int
 }
 
 // newGramEngine reduces the Gram matrices.
 func newGramEngine(ctx context.Context, d *design, opts Options, plan plan) (*normalEngine, error) {
-	engine := &normalEngine{d: d, opts: opts, form: &gramForm{newCross(d, plan.block, d.parts()...), opts.Workers}}
+	engine := &normalEngine{d: d, opts: opts, form: &gramForm{newCross(d, plan.block, d.parts()...), opts.scales(), opts.Workers}}
 	train, all, err := grams(ctx, d, opts.Workers)
 	if err != nil {
 		return nil, err
 	}
+	opts.scales().gram(train)
+	opts.scales().gram(all)
 	engine.matrix = all
 	if err := engine.reduceBoth(d.nComponents, train, d.nComponents); err != nil {
 		return nil, err
 	}
 	if d.nHeld > 0 {
-		if engine.projection, err = projectHeld(ctx, d, engine.train, opts.Workers); err != nil {
+		if engine.projection, err = projectHeld(ctx, d, engine.train, opts.scales(), opts.Workers); err != nil {
 			return nil, err
 		}
 	}
@@ -50,21 +53,21 @@ func (engine *normalEngine) reduceBoth(n int, train []float64, nTrain int) error
 	return errors.Join(err, <-failed)
 }
 
-// projectHeld returns the centred rows held out times Q: [nHeld][nComponents].
+// projectHeld returns the centred and scaled rows held out times Q: [nHeld][nComponents].
 //
 // Cost: nComponents additions per bit set in those rows.
-func projectHeld(ctx context.Context, d *design, t *tridiagonal, workers int) ([]float64, error) {
+func projectHeld(ctx context.Context, d *design, t *tridiagonal, s scales, workers int) ([]float64, error) {
 	n := d.nComponents
 	rows := packRows(d, d.nTrain)
 	centre := make([]float64, n)
 	row := func(c int) blas64.Vector { return blas64.Vector{N: n, Inc: 1, Data: t.q[c*n : (c+1)*n]} }
 	for c := range n {
-		blas64.Axpy(d.mean(trainRows, c), row(c), blas64.Vector{N: n, Inc: 1, Data: centre})
+		blas64.Axpy(s.of(c)*d.mean(trainRows, c), row(c), blas64.Vector{N: n, Inc: 1, Data: centre})
 	}
 	projection := make([]float64, d.nHeld*n)
 	err := parallel(ctx, workers, d.nHeld, func(_, i int) error {
 		sum := blas64.Vector{N: n, Inc: 1, Data: projection[i*n : (i+1)*n]}
-		rows.each(d.nTrain+i, func(c int) { blas64.Axpy(1, row(c), sum) })
+		rows.each(d.nTrain+i, func(c int) { blas64.Axpy(s.of(c), row(c), sum) })
 		blas64.Axpy(-1, blas64.Vector{N: n, Inc: 1, Data: centre}, sum)
 		return nil
 	}, nil)
@@ -75,7 +78,10 @@ func (f *gramForm) begin(ctx context.Context, b *block) error {
 	return f.cross.compute(ctx, b, f.workers)
 }
 
-func (f *gramForm) rightHandSide(dst []float64, _ *block, p part, e int) { copy(dst, f.cross.of(p, e)) }
+func (f *gramForm) rightHandSide(dst []float64, _ *block, p part, e int) {
+	copy(dst, f.cross.of(p, e))
+	f.scales.columns(dst)
+}
 
 // excess is gᵀ(A + λI)⁻¹g/2 for the remainder g.
 func (f *gramForm) excess(at *shifted, rest, scratch []float64) float64 {
@@ -85,7 +91,10 @@ func (f *gramForm) excess(at *shifted, rest, scratch []float64) float64 {
 	return max(0, dot(rest, solution)/2)
 }
 
-func (f *gramForm) solved(b *block, e int, x []float64, out *fitted) { out.setTheta(b, e, x) }
+func (f *gramForm) solved(b *block, e int, x []float64, out *fitted) {
+	f.scales.columns(x)
+	out.setTheta(b, e, x)
+}
 
 func (f *gramForm) finish(context.Context, *block, *fitted) error { return nil }
 
@@ -94,14 +103,15 @@ type kernelForm struct {
 	d       *design
 	weights *block // nRows·x of every example, laid out as margins are
 	theta   *cross
+	scales  scales // of the columns of X
 	workers int
 }
 
 // newKernelEngine reduces the inner products of the rows.
 func newKernelEngine(ctx context.Context, d *design, opts Options, plan plan) (*normalEngine, error) {
-	form := &kernelForm{d: d, weights: newBlock(d, plan.block), theta: newCross(d, plan.block, allRows), workers: opts.Workers}
+	form := &kernelForm{d: d, weights: newBlock(d, plan.block), theta: newCross(d, plan.block, allRows), scales: opts.scales(), workers: opts.Workers}
 	engine := &normalEngine{d: d, opts: opts, form: form}
-	k, err := makeKernels(ctx, d, opts.Workers)
+	k, err := makeKernels(ctx, d, form.scales, opts.Workers)
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +175,10 @@ func (f *kernelForm) finish(ctx context.Context, b *block, out *fitted) error {
 		return err
 	}
 	for e := range b.n {
-		out.setTheta(b, e, f.theta.of(allRows, e))
+		theta := f.theta.of(allRows, e)
+		f.scales.columns(theta) // once for X, once for what its coefficients are multiplied back by
+		f.scales.columns(theta)
+		out.setTheta(b, e, theta)
 	}
 	return nil
 }

@@ -1,6 +1,9 @@
 package regress
 
-import "context"
+import (
+	"context"
+	"math/bits"
+)
 
 // kernels holds the inner products of the rows, centred.
 type kernels struct {
@@ -11,8 +14,8 @@ type kernels struct {
 
 // makeKernels computes them from the packed rows.
 //
-// Cost: nRows²·nComponents/128 AND+POPCNT.
-func makeKernels(ctx context.Context, d *design, workers int) (*kernels, error) {
+// Cost: nRows²·nComponents/128 AND+POPCNT; with scales one addition more for every bit that two rows share.
+func makeKernels(ctx context.Context, d *design, s scales, workers int) (*kernels, error) {
 	rows := packRows(d, 0)
 	m, nTrain := d.nRows, d.nTrain
 	k := &kernels{all: make([]float64, m*m)}
@@ -20,17 +23,22 @@ func makeKernels(ctx context.Context, d *design, workers int) (*kernels, error) 
 		k.train = make([]float64, nTrain*nTrain)
 		k.held = make([]float64, d.nHeld*nTrain)
 	}
-	aboutAll, aboutTrain := newCentring(rows, allRows), newCentring(rows, trainRows)
+	aboutAll, aboutTrain := newCentring(rows, s, allRows), newCentring(rows, s, trainRows)
 	tiles := (m + gramTile - 1) / gramTile
 	err := parallel(ctx, workers, tiles*(tiles+1)/2, func(_, unit int) error {
 		tj := triangleRow(unit)
 		i0, j0 := (unit-tj*(tj+1)/2)*gramTile, tj*gramTile
 		nA, nB := min(gramTile, m-i0), min(gramTile, m-j0)
 		var counts [gramTile * gramTile]int
-		gramBlock(&counts, rows.bits[i0*rows.words:], rows.bits[j0*rows.words:], rows.words, 0, rows.words, nA, nB)
+		if s == nil {
+			gramBlock(&counts, rows.bits[i0*rows.words:], rows.bits[j0*rows.words:], rows.words, 0, rows.words, nA, nB)
+		}
 		for i := i0; i < i0+nA; i++ {
 			for j := max(i, j0); j < j0+nB; j++ {
-				both := counts[(i-i0)*gramTile+j-j0]
+				both := float64(counts[(i-i0)*gramTile+j-j0])
+				if s != nil {
+					both = rows.shared(i, j, s)
+				}
 				v := aboutAll.inner(i, j, both) / float64(m)
 				k.all[i*m+j], k.all[j*m+i] = v, v
 				if k.train == nil || i >= nTrain {
@@ -62,17 +70,18 @@ func kernelBytes(nRows, nHeld, nComponents int) int64 {
 
 // centring turns inner products of bit rows into those of rows less the mean row.
 type centring struct {
-	along  []float64 // [nRows] row times mean
-	square float64   // mean times mean
+	along  []float64 // [nRows] row times mean, both scaled
+	square float64   // mean times mean, likewise
 }
 
-func newCentring(rows *rowBits, p part) centring {
+func newCentring(rows *rowBits, s scales, p part) centring {
 	d := rows.d
 	mean := make([]float64, d.nComponents)
 	c := centring{along: make([]float64, d.nRows)}
 	for i := range mean {
-		mean[i] = d.mean(p, i)
-		c.square += mean[i] * mean[i]
+		weight := s.of(i) * s.of(i)
+		mean[i] = weight * d.mean(p, i)
+		c.square += mean[i] * d.mean(p, i)
 	}
 	for row := range c.along {
 		rows.each(row, func(i int) { c.along[row] += mean[i] })
@@ -80,6 +89,19 @@ func newCentring(rows *rowBits, p part) centring {
 	return c
 }
 
-func (c centring) inner(i, j, both int) float64 {
-	return float64(both) - c.along[i] - c.along[j] + c.square
+func (c centring) inner(i, j int, both float64) float64 {
+	return both - c.along[i] - c.along[j] + c.square
+}
+
+// shared adds up the squared scales of the bits that two rows share.
+func (r *rowBits) shared(i, j int, s scales) float64 {
+	a, b := r.bits[(i-r.first)*r.words:][:r.words], r.bits[(j-r.first)*r.words:][:r.words]
+	sum := 0.0
+	for w, word := range a {
+		for word &= b[w]; word != 0; word &= word - 1 {
+			f := s[64*w+bits.TrailingZeros64(word)]
+			sum += f * f
+		}
+	}
+	return sum
 }

@@ -50,12 +50,13 @@ type normalWorker struct {
 	predicted []float64 // [nHeld][len(path)]
 	column    []float64 // [nHeld]
 	actual    []float64 // [nHeld]
+	held      held
 }
 
 // normalBytes is what the engine holds besides matrices: for all workers, and for each.
 func normalBytes(n, nHeld, pathLength int) (shared, perWorker int64) {
 	long, wide := int64(n), int64(pathLength)
-	return 32 * long * wide, 8 * (6*long + (long+int64(nHeld))*wide + 2*int64(nHeld))
+	return 32 * long * wide, 8*(6*long+(long+int64(nHeld))*wide+2*int64(nHeld)) + heldBytes(nHeld)
 }
 
 // ready makes path and scratch once form, matrix, reductions and projection are there.
@@ -146,13 +147,13 @@ func (engine *normalEngine) choose(w *normalWorker, b *block, e int) (int, Score
 		blas64.General{Rows: n, Cols: length, Stride: length, Data: w.solutions},
 		0, blas64.General{Rows: nHeld, Cols: length, Stride: length, Data: w.predicted})
 	b.held(w.actual, e)
-	null := meanSquare(w.actual)
+	w.held.begin(b, e, w.actual)
 	var chosen selection
 	for l := range engine.path {
 		for i := range w.column {
 			w.column[i] = w.predicted[i*length+l]
 		}
-		chosen.offer(scoreOf(w.column, w.actual, null))
+		chosen.offer(w.held.score(w.column))
 	}
 	return chosen.at, chosen.best
 }

@@ -1,8 +1,10 @@
 package regress
 
 import (
+	"fmt"
 	"math"
 	"runtime"
+	"slices"
 
 	"coar/internal/fault"
 )
@@ -41,6 +43,8 @@ func (o Options) complete() (Options, error) {
 		return o, fault.Usagef("--val-fraction %v is not between 0 and 0.9", o.ValFraction)
 	case o.ValFraction == 0 && o.Method != OLS && o.Lambda < 0:
 		return o, fault.Usagef("--val-fraction 0 leaves no rows to choose lambda by: hold some out, or give --lambda")
+	case slices.ContainsFunc(o.Weights, func(w float64) bool { return !(w > 0) || math.IsInf(w, 1) }):
+		return o, fmt.Errorf("regress: a weight is not positive and finite")
 	case o.Memory < 0:
 		return o, fault.Usagef("--memory %d is negative", o.Memory)
 	}

@@ -72,6 +72,9 @@ func needs(d *design, solver Solver, opts Options) need {
 	examples, fixed := blockBytes(d.nRows)
 	n.fixed += fixed
 	n.perExample = examples + fittedBytes(d.nComponents)
+	if d.prior {
+		n.perExample += priorBytes(d.nRows)
+	}
 	switch {
 	case solver == SolverRows:
 		n.fixed += listBytes(onesTrain+onesHeld, d.nComponents) +

@@ -12,6 +12,15 @@ type Source interface {
 	Margins(first, last int, dst []float32) error
 }
 
+// Prior is a Source that brings attributions of its own, found otherwise. Fit then fits what they leave of the margins:
+// y less their predictions takes the place of y, and Result.Theta is to be added to them.
+type Prior interface {
+	Source
+	// Predictions fills dst, [nRows][last-first], with what the prior attributions predict of the examples [first, last), in
+	// logits, up to a constant of each example's own.
+	Predictions(first, last int, dst []float32) error
+}
+
 // Method names the penalty on the attributions.
 type Method string
 
@@ -31,9 +40,12 @@ type Options struct {
 	PathLength  int     // number of λ on the path; default 50
 	PathRatio   float64 // lasso: last λ over first. ridge: the path runs from s/ratio to s·ratio, s the mean non-zero eigenvalue; default 1e-3
 	ValFraction float64 // share of the rows held out, in [0, 0.9]; 0 holds out none, and then Lambda must be given
-	Memory      int64   // bytes that the fit may hold; default 4 GiB
-	Workers     int     // default GOMAXPROCS; results do not depend on it, bit for bit
-	Seed        uint64  // which rows are held out
+	// Weights [nComponents], positive, say how far from 0 coefficients are expected: their variances, relative to each other.
+	// The ridge's penalty becomes (λ/2)Σθ²/w; lasso and ols do without. nil: all 1.
+	Weights []float64
+	Memory  int64  // bytes that the fit may hold; default 4 GiB
+	Workers int    // default GOMAXPROCS; results do not depend on it, bit for bit
+	Seed    uint64 // which rows are held out
 
 	Progress func(done, total int) // examples finished; may be nil; called from the goroutine that called Fit
 
@@ -57,9 +69,13 @@ type Result struct {
 }
 
 // Score says how well held-out margins were predicted by a fit that did not see them.
+//
+// Where the source is a Prior, predictions are those of prior and fit together, and the prior's alone are scored beside them.
 type Score struct {
-	MSE         float64 `json:"mse"`         // logits²
-	NullMSE     float64 `json:"null_mse"`    // of the intercept alone: the mean margin of the rows fitted
-	Correlation float64 `json:"correlation"` // Pearson, over the held-out rows; 0 where either side is constant
-	Defined     bool    `json:"defined"`     // false: either side was constant
+	MSE         float64 // logits²
+	NullMSE     float64 // of the intercept alone: the mean margin of the rows fitted
+	Correlation float64 // Pearson, over the held-out rows; 0 where either side is constant
+	Defined     bool    // false: either side was constant
+
+	PriorMSE, PriorCorrelation float64 // of the prior with an intercept; 0 where there is none
 }

@@ -11,7 +11,7 @@ type scorer struct {
 	actual    []float64 // [nHeld]
 	predicted []float64 // [nHeld]
 	best      []float64 // [nHeld] predictions that markBest was called on
-	null      float64   // mean square of actual
+	held      held
 }
 
 func newScorer(d *design, l *lists) *scorer {
@@ -19,12 +19,12 @@ func newScorer(d *design, l *lists) *scorer {
 }
 
 // scorerBytes is what each worker's scorer holds.
-func scorerBytes(nHeld int) int64 { return 24 * int64(nHeld) }
+func scorerBytes(nHeld int) int64 { return 24*int64(nHeld) + heldBytes(nHeld) }
 
 // begin takes up example e of b.
 func (s *scorer) begin(b *block, e int) {
 	b.held(s.actual, e)
-	s.null = meanSquare(s.actual)
+	s.held.begin(b, e, s.actual)
 }
 
 // score says how well theta, fitted to the rows not held out, predicts the example.
@@ -44,7 +44,7 @@ func (s *scorer) score(theta []float64) Score {
 	for i := range s.predicted {
 		s.predicted[i] += offset
 	}
-	return scoreOf(s.predicted, s.actual, s.null)
+	return s.held.score(s.predicted)
 }
 
 // markBest makes the last predictions those that rise compares with.
@@ -71,14 +71,54 @@ func (s *scorer) rise() float64 {
 	return sum / n / math.Sqrt(variance/n)
 }
 
-// scoreOf compares predictions with margins of which null is the mean square.
-func scoreOf(predicted, actual []float64, null float64) Score {
-	score := Score{NullMSE: null}
+// held is one example's held-out margins, to be compared with predictions. All are less the mean of the rows fitted.
+type held struct {
+	actual []float64 // [nHeld] what the prior leaves of the margins
+	prior  []float64 // [nHeld] what it predicts; 0 without one
+	whole  []float64 // [nHeld] the margins: both together
+	sum    []float64 // [nHeld] what prior and fit predict together
+	base   Score     // of the prior and of the intercept alone
+}
+
+// begin takes up example e of b, of which actual is held out.
+func (h *held) begin(b *block, e int, actual []float64) {
+	n := len(actual)
+	if len(h.prior) != n {
+		h.prior, h.whole, h.sum = make([]float64, n), make([]float64, n), make([]float64, n)
+	}
+	h.actual = actual
+	b.heldPrior(h.prior, e)
+	for i, a := range actual {
+		h.whole[i] = a + h.prior[i]
+	}
+	h.base = Score{NullMSE: meanSquare(h.whole)}
+	if b.prior != nil {
+		h.base.PriorMSE = meanSquare(actual)
+		h.base.PriorCorrelation, _ = correlation(h.prior, h.whole)
+	}
+}
+
+// heldBytes is what a held holds.
+func heldBytes(nHeld int) int64 { return 24 * int64(nHeld) }
+
+// score compares predictions of what the prior leaves with it, and with the prior added correlates them with the margins.
+func (h *held) score(predicted []float64) Score {
+	score := h.base
+	n := float64(len(h.actual))
+	for i, a := range h.actual {
+		diff := predicted[i] - a
+		score.MSE += diff * diff / n
+		h.sum[i] = predicted[i] + h.prior[i]
+	}
+	score.Correlation, score.Defined = correlation(h.sum, h.whole)
+	return score
+}
+
+// correlation is Pearson's; false, and 0, where either side is constant.
+func correlation(predicted, actual []float64) (float64, bool) {
 	n := float64(len(actual))
 	var meanP, meanA float64
 	for i, a := range actual {
-		diff := predicted[i] - a
-		score.MSE += diff * diff / n
 		meanP += predicted[i] / n
 		meanA += a / n
 	}
@@ -90,11 +130,9 @@ func scoreOf(predicted, actual []float64, null float64) Score {
 		pa += dp * da
 	}
 	if constantSide(predicted) || constantSide(actual) || pp == 0 || aa == 0 {
-		return score
+		return 0, false
 	}
-	score.Correlation = max(-1, min(1, pa/math.Sqrt(pp)/math.Sqrt(aa)))
-	score.Defined = true
-	return score
+	return max(-1, min(1, pa/math.Sqrt(pp)/math.Sqrt(aa))), true
 }
 
 func constantSide(values []float64) bool {

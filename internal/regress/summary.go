@@ -36,6 +36,10 @@ type Validation struct {
 	NullMSE     float64 `json:"null_mse"`
 	Correlation float64 `json:"correlation"` // undefined ones count as 0
 	Undefined   int     `json:"undefined"`   // examples with constant predictions or margins
+
+	// Of the prior attributions alone, where the fit started from some; mse and correlation above are then of both together.
+	PriorMSE         float64 `json:"prior_mse,omitempty"`
+	PriorCorrelation float64 `json:"prior_correlation,omitempty"`
 }
 
 // Solver names how the normal equations are held.

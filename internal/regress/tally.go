@@ -40,6 +40,8 @@ func (t *tally) add(f *fitted, n int) {
 			t.scored.MSE += score.MSE
 			t.scored.NullMSE += score.NullMSE
 			t.scored.Correlation += score.Correlation
+			t.scored.PriorMSE += score.PriorMSE
+			t.scored.PriorCorrelation += score.PriorCorrelation
 			if !score.Defined {
 				t.scored.Undefined++
 			}
@@ -56,6 +58,8 @@ func (t *tally) finish() Summary {
 		v.MSE /= n
 		v.NullMSE /= n
 		v.Correlation /= n
+		v.PriorMSE /= n
+		v.PriorCorrelation /= n
 		s.Validation = &v
 	}
 	return s

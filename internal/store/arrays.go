@@ -171,9 +171,12 @@ func (a *Arrays) checkCompleted(row int) error {
 	return nil
 }
 
+// rowSums is the bytes of one row of _checksums.npy: the CRC32C of its keep-row and that of its margins.
+const rowSums = 8
+
 // checkSum checks a row's bytes against its checksum, the which-th of the row's two.
 func (a *Arrays) checkSum(f *npy.File, row, which int, raw []byte) error {
-	if a.sums == nil || crc32.Checksum(raw, castagnoli) == binary.LittleEndian.Uint32(a.sums[row*checksumBytes+4*which:]) {
+	if a.sums == nil || crc32.Checksum(raw, castagnoli) == binary.LittleEndian.Uint32(a.sums[row*rowSums+4*which:]) {
 		return nil
 	}
 	return fault.InFile(f.Name(), "row %d does not match its checksum; restore the file from a copy or start the run again", row)

@@ -39,7 +39,7 @@ func openArrays(fsys fileSystem, dir, split string) (*Arrays, error) {
 	if split != "" && split != m.Split {
 		return nil, fault.Usagef("--split %.80s: %s has the split %s", split, dir, m.Split)
 	}
-	a, err := openOwnArrays(fsys, dir, &m, trainNames(m.Split), trainLayout(&m), "coar ablate")
+	a, err := openOwnArrays(fsys, dir, &m, trainLayout(&m), "coar ablate")
 	if err != nil {
 		return nil, err
 	}
@@ -47,41 +47,36 @@ func openArrays(fsys fileSystem, dir, split string) (*Arrays, error) {
 	return a, nil
 }
 
+// The places of a row's data in its layout.
+const (
+	masksFile = iota
+	marginsFile
+)
+
+// rowsLayout is the layout of nRows keep-rows and their margins.
+func rowsLayout(names rowNames, nRows int, m *Manifest, margins npy.DType) layout {
+	return newLayout(nRows, names.checksums, names.completed,
+		array{names.masks, npy.Bool, m.NComponents(), keepValue}, array{names.margins, margins, m.NExamples(), finite})
+}
+
 // trainLayout is the layout of the rows that a run is fitted on.
 func trainLayout(m *Manifest) layout {
-	return layout{nRows: m.Masks, nComponents: m.NComponents(), nExamples: m.NExamples(), margins: m.marginsDType()}
+	return rowsLayout(trainNames(m.Split), m.Masks, m, m.marginsDType())
 }
 
 // openOwnArrays opens a set of rows that this package wrote, at most l.nRows of them. A growth cut short does not matter:
 // the rows it was to add are not completed.
-func openOwnArrays(fsys fileSystem, dir string, m *Manifest, names rowNames, l layout, command string) (_ *Arrays, err error) {
+func openOwnArrays(fsys fileSystem, dir string, m *Manifest, l layout, command string) (_ *Arrays, err error) {
 	a := &Arrays{manifest: m}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Close())
 		}
 	}()
-	s := rowSet{dir: dir, layout: l, names: names}
-	var opened [nRowFiles]*npy.File
-	for i, spec := range l.arrays(names) {
-		f, err := fsys.open(inRun(dir, spec.name), false)
-		if isMissing(err) {
-			return nil, fault.Missingf("%s has no %s; run %s first", dir, spec.name, command)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("store: %w", err)
-		}
-		a.files = append(a.files, f)
-		s.files[i] = f
-		if s.headerRows[i], _, err = spec.inspect(dir, f); err != nil {
-			return nil, err
-		}
-		if s.headerRows[i] > l.nRows {
-			return nil, fault.InFile(inRun(dir, spec.name), "the file has %d rows, at most %d are expected", s.headerRows[i], l.nRows)
-		}
-		if opened[i], err = npy.NewFile(inRun(dir, spec.name), f, spec.offset(s.headerRows[i])); err != nil {
-			return nil, err
-		}
+	opened, s, err := openUnits(fsys, dir, l, command)
+	a.files = append(a.files, s.files...)
+	if err != nil {
+		return nil, err
 	}
 	if a.completed, err = s.flags(); err != nil {
 		return nil, err
@@ -90,8 +85,8 @@ func openOwnArrays(fsys fileSystem, dir string, m *Manifest, names rowNames, l l
 		return nil, p.err(dir)
 	}
 	a.masks, a.margins = opened[masksFile], opened[marginsFile]
-	a.sums = make([]byte, s.headerRows[checksumsFile]*checksumBytes)
-	return a, opened[checksumsFile].ReadRows(0, s.headerRows[checksumsFile], a.sums)
+	a.sums, err = s.checksums()
+	return a, err
 }
 
 // openBareArrays opens the three arrays of a directory without a manifest.

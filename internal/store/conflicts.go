@@ -26,6 +26,7 @@ func Conflicts(have, want Manifest) error {
 		{"data.sha256", have.Data.SHA256, want.Data.SHA256},
 		{"split", have.Split, want.Split},
 		{"masks_file_sha256", have.MasksSHA, want.MasksSHA}, // before the fraction, which follows from the file
+		{"gradient_rows_sha256", have.SoftSHA, want.SoftSHA},
 		{"fraction", have.Fraction, want.Fraction},
 		{"seed", have.Seed, want.Seed},
 		{"output", have.Output, want.Output},

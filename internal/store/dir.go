@@ -20,11 +20,11 @@ type Dir struct {
 	path string
 	lock io.Closer
 
-	opening sync.Mutex // held while a set of rows is opened
+	opening sync.Mutex // held while a set of units is opened
 
 	mu     sync.Mutex
 	sealed map[string]sealedFile // what checksums.json says, by name
-	rows   map[string]*Rows      // the row sets opened through this Dir, by the name of their keep-rows
+	units  map[string]*units     // the sets of units opened through this Dir, by the name of their first file
 }
 
 // Lock locks an existing directory for writing results into it. Close gives it up; so does the end of the process.
@@ -61,10 +61,10 @@ func (d *Dir) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var errs []error
-	for _, r := range d.rows {
+	for _, r := range d.units {
 		errs = append(errs, r.close())
 	}
-	d.rows = nil
+	d.units = nil
 	if d.lock != nil {
 		errs = append(errs, d.lock.Close())
 		d.lock = nil

@@ -13,7 +13,7 @@ func (r *Run) EvaluationRows(fraction float64, seed uint64, nRows int) (*Rows, e
 	if !(fraction >= 0 && fraction <= 1) || nRows < 0 || nRows > maxRows {
 		return nil, fault.Usagef("store: evaluation rows: fraction %v, %d rows", fraction, nRows)
 	}
-	rows, err := r.openRowsOnce(evaluationNames(fraction, seed), evaluationLayout(&r.manifest, nRows), r.manifest.ExampleIDs, true)
+	rows, err := r.openRowsOnce(evaluationLayout(&r.manifest, evaluationNames(fraction, seed), nRows), r.manifest.ExampleIDs, true)
 	if err != nil {
 		return nil, err
 	}
@@ -21,8 +21,8 @@ func (r *Run) EvaluationRows(fraction float64, seed uint64, nRows int) (*Rows, e
 }
 
 // evaluationLayout is the layout of nRows evaluation rows of a run.
-func evaluationLayout(m *Manifest, nRows int) layout {
-	return layout{nRows: nRows, nComponents: m.NComponents(), nExamples: m.NExamples(), margins: npy.Float32}
+func evaluationLayout(m *Manifest, names rowNames, nRows int) layout {
+	return rowsLayout(names, nRows, m, npy.Float32)
 }
 
 // OpenEvaluationRows opens the rows measured for evaluation of the run in dir for reading, without locking it.
@@ -37,5 +37,5 @@ func openEvaluationRows(fsys fileSystem, dir string, fraction float64, seed uint
 	if err != nil {
 		return nil, err
 	}
-	return openOwnArrays(fsys, dir, &m, evaluationNames(fraction, seed), evaluationLayout(&m, maxRows), "coar evaluate")
+	return openOwnArrays(fsys, dir, &m, evaluationLayout(&m, evaluationNames(fraction, seed), maxRows), "coar evaluate")
 }

@@ -9,43 +9,64 @@ import (
 	"coar/internal/npy"
 )
 
-// The four files of a set of rows, in the order in which they are created and grown: a row can only be marked completed
-// once the other three have room for it.
-const (
-	masksFile = iota
-	marginsFile
-	checksumsFile
-	completedFile
-	nRowFiles
-)
-
 // dataOffset is where the elements start in the files that coar writes: their headers have at most two dimensions.
 const dataOffset = 128
 
-// checksumBytes is the size of one row of _checksums.npy: the CRC32C of its keep-row and that of its margins.
-const checksumBytes = 8
-
-// layout is the shape and type of a set of rows.
+// layout is a set of units of work on the disk: rows measured, or examples with their gradient sums. Each file has one row
+// for every unit. They stand in the order in which they are created and grown: data first, then the checksums, then the
+// flags, so that a unit can only be marked completed once all other files have room for it.
 type layout struct {
-	nRows, nComponents, nExamples int
-	margins                       npy.DType // Float16 or Float32
+	nRows int
+	files []array
+	unit  string // what the rows of the files are: rows or examples
 }
 
-// array says what one of the four files is.
+// newLayout adds checksums, one of each data file's row, and completed flags to the data files.
+func newLayout(nRows int, checksums, completed string, data ...array) layout {
+	files := append(data, array{checksums, npy.Uint32, len(data), anyValue}, array{completed, npy.Bool, 0, anyValue})
+	return layout{nRows, files, "rows"}
+}
+
+// nData is how many of the files hold data.
+func (l layout) nData() int { return len(l.files) - 2 }
+
+// checksums and completed are the places of those files in the list.
+func (l layout) checksums() int { return len(l.files) - 2 }
+func (l layout) completed() int { return len(l.files) - 1 }
+
+// names lists the files, relative to the run, with slashes.
+func (l layout) names() []string {
+	names := make([]string, len(l.files))
+	for i, a := range l.files {
+		names[i] = a.name
+	}
+	return names
+}
+
+// rowBytes is what one unit takes in all files.
+func (l layout) rowBytes() int {
+	n := 0
+	for _, a := range l.files {
+		n += a.rowBytes()
+	}
+	return n
+}
+
+// values says which elements an array may have.
+type values int
+
+const (
+	anyValue  values = iota
+	keepValue        // 0 or 1
+	finite           // a float that is finite
+)
+
+// array says what one file of a layout is.
 type array struct {
 	name   string // relative to the run, with slashes
 	dtype  npy.DType
 	rowLen int // elements per row; 0 for an array of one dimension
-}
-
-// arrays lists the four files.
-func (l layout) arrays(names rowNames) [nRowFiles]array {
-	return [nRowFiles]array{
-		masksFile:     {names.masks, npy.Bool, l.nComponents},
-		marginsFile:   {names.margins, l.margins, l.nExamples},
-		checksumsFile: {names.checksums, npy.Uint32, 2},
-		completedFile: {names.completed, npy.Bool, 0},
-	}
+	values values
 }
 
 // shape is the array's shape with nRows rows.

@@ -16,8 +16,8 @@ const formatVersion = 1
 // ManifestName is the file that makes a directory a run.
 const ManifestName = "run.json"
 
-// Manifest is run.json: what a run is about, fixed when the run is created. Only Masks grows, and
-// InstructionSetChanges with it. A Manifest that the store returns must not be modified.
+// Manifest is run.json: what a run is about, fixed when the run is created. Only Masks and Gradients
+// grow, and InstructionSetChanges with them. A Manifest that the store returns must not be modified.
 type Manifest struct {
 	Format  int    `json:"format"`  // set by Create
 	Program string `json:"program"` // name and version of the program that created the run
@@ -42,12 +42,14 @@ type Manifest struct {
 
 	Fraction  float64 `json:"fraction"` // probability that a component is ablated
 	Seed      uint64  `json:"seed"`
-	Masks     int     `json:"masks"`             // nRows, the rows asked for
-	MasksSHA  string  `json:"masks_file_sha256"` // of the keep-rows given from outside, empty where sampled
-	Output    string  `json:"output"`            // the output function: margin, logodds, logit or logit:K
-	Split     string  `json:"split"`             // names <split>_margins.npy
-	DType     string  `json:"dtype"`             // of the margins on disk: float16 or float32
-	Precision string  `json:"precision"`         // of the arithmetic: f32 or bf16
+	Masks     int     `json:"masks"`                // nRows, the rows asked for
+	MasksSHA  string  `json:"masks_file_sha256"`    // of the keep-rows given from outside, empty where sampled
+	Gradients []int   `json:"gradients"`            // gradient rows asked for, lot by lot
+	SoftSHA   string  `json:"gradient_rows_sha256"` // of the gradient rows given from outside, empty where sampled
+	Output    string  `json:"output"`               // the output function: margin, logodds, logit or logit:K
+	Split     string  `json:"split"`                // names <split>_margins.npy
+	DType     string  `json:"dtype"`                // of the margins on disk: float16 or float32
+	Precision string  `json:"precision"`            // of the arithmetic: f32 or bf16
 
 	InstructionSet        string                 `json:"instruction_set"` // that the first row was computed with
 	InstructionSetChanges []InstructionSetChange `json:"instruction_set_changes"`

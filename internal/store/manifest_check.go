@@ -13,6 +13,7 @@ const (
 	maxManifestBytes = 256 << 20
 	maxRows          = 1 << 26       // a row costs a byte of memory
 	maxCount         = math.MaxInt32 // components, labels
+	maxLots          = 1000          // of gradient rows
 	maxText          = 4096          // bytes of one id, key, name or path
 )
 
@@ -44,6 +45,8 @@ func (m *Manifest) validate() error {
 		return fmt.Errorf("data.sha256 is %.80q, not 64 hex digits", m.Data.SHA256)
 	case m.MasksSHA != "" && !sha256Pattern.MatchString(m.MasksSHA):
 		return fmt.Errorf("masks_file_sha256 is %.80q, not 64 hex digits", m.MasksSHA)
+	case m.SoftSHA != "" && !sha256Pattern.MatchString(m.SoftSHA):
+		return fmt.Errorf("gradient_rows_sha256 is %.80q, not 64 hex digits", m.SoftSHA)
 	case !(m.Fraction >= 0 && m.Fraction <= 1):
 		return fmt.Errorf("fraction is %v, not between 0 and 1", m.Fraction)
 	case m.Masks < 0 || m.Masks > maxRows:
@@ -57,6 +60,13 @@ func (m *Manifest) validate() error {
 	case len(m.Preprocessing.Mean) != len(m.Preprocessing.Std):
 		return fmt.Errorf("preprocessing has %d means and %d standard deviations",
 			len(m.Preprocessing.Mean), len(m.Preprocessing.Std))
+	}
+	total := 0
+	for i, rows := range m.Gradients {
+		if rows < 1 || rows > maxRows-total || i == maxLots {
+			return fmt.Errorf("gradients[%d] is %d", i, rows)
+		}
+		total += rows
 	}
 	for i, c := range m.InstructionSetChanges {
 		if c.Row < 0 || c.Row > m.Masks || c.InstructionSet == "" {

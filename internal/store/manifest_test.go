@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -72,6 +73,11 @@ func TestHostileManifests(t *testing.T) {
 	long := strings.Repeat("x", maxText+1)
 	for name, spoil := range map[string]func(m *Manifest){
 		"another format":             func(m *Manifest) { m.Format = 2 },
+		"no rows in a lot":           func(m *Manifest) { m.Gradients = []int{5, 0} },
+		"a negative lot":             func(m *Manifest) { m.Gradients = []int{-1} },
+		"lots beyond reason":         func(m *Manifest) { m.Gradients = []int{maxRows, 1} },
+		"too many lots":              func(m *Manifest) { m.Gradients = slices.Repeat([]int{1}, maxLots+1) },
+		"gradient rows' digest":      func(m *Manifest) { m.SoftSHA = "0" },
 		"no program":                 func(m *Manifest) { m.Program = "" },
 		"no architecture":            func(m *Manifest) { m.Arch = "" },
 		"negative heads":             func(m *Manifest) { m.Heads = -1 },

@@ -15,6 +15,7 @@ const (
 	BaseMarginsName     = "base_margins.npy"     // float32 [nExamples], nothing ablated
 	BasePredictionsName = "base_predictions.npy" // int32 [nExamples], the model's answer, nothing ablated
 	AttributionsName    = "attributions.npy"     // float32 [nExamples, nComponents], logits
+	ErrorsName          = "attributions_se.npy"  // float32 [nExamples, nComponents], their standard errors, logits
 	InterceptName       = "intercept.npy"        // float32 [nExamples], logits
 	LambdaName          = "lambda.npy"           // float32 [nExamples]
 	FitName             = "fit.json"             // what the fit was
@@ -25,7 +26,7 @@ const (
 // madeBy says which command makes a result file.
 func madeBy(name string) string {
 	switch name {
-	case AttributionsName, InterceptName, LambdaName, FitName:
+	case AttributionsName, ErrorsName, InterceptName, LambdaName, FitName:
 		return "coar fit"
 	case EvaluationName:
 		return "coar evaluate"
@@ -59,13 +60,10 @@ func evaluationNamesIn(dir string) rowNames {
 	}
 }
 
-// list is the four names in the order in which files are created and grown.
-func (n rowNames) list() []string { return []string{n.masks, n.margins, n.checksums, n.completed} }
-
 // isOwn reports whether a file is the store's own, not a result.
 func isOwn(name string) bool {
 	switch base := path.Base(name); base {
-	case ManifestName, sealsName, lockName, "masks.npy", "margins.npy", "_checksums.npy", "_completed.npy":
+	case ManifestName, sealsName, lockName, "masks.npy", "margins.npy", "sum.npy", "sumsq.npy", "kept_sum.npy", "_checksums.npy", "_completed.npy":
 		return true
 	default:
 		return isTemp(base) || (strings.HasSuffix(base, marginsSuffix) && base != BaseMarginsName)

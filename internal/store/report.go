@@ -5,6 +5,8 @@ type Report struct {
 	Manifest  *Manifest // nil for a bare directory, or where run.json cannot be read
 	NRows     int       // rows asked for
 	Completed int       // rows that are completed
+	// Gradients lists the lots of gradient rows.
+	Gradients []GradientState
 	// Evaluation lists the sets of evaluation rows.
 	Evaluation []EvaluationState
 	// Sealed and Unsealed name the files that checksums.json vouches for, and those that it does not list.
@@ -13,6 +15,12 @@ type Report struct {
 	Problems []Problem
 	// Unfinished says what an interrupted command left to do. Running it again finishes it.
 	Unfinished []string
+}
+
+// GradientState is the state of one lot of gradient rows.
+type GradientState struct {
+	GradientLot
+	Completed int // examples
 }
 
 // EvaluationState is the state of one set of evaluation rows.

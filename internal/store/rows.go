@@ -1,12 +1,9 @@
 package store
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"slices"
-	"sync"
 
 	"coar/internal/npy"
 )
@@ -14,39 +11,15 @@ import (
 // Rows is a set of rows being measured: keep-rows, their margins, a checksum of each, and which are completed.
 // Its methods may be called concurrently.
 type Rows struct {
-	dir   *Dir
-	names rowNames
-	ids   []string // of the examples, for errors; nil where unknown
-
-	mu        sync.Mutex
-	layout    layout // nRows grows, the rest is fixed
-	files     [nRowFiles]file
-	completed []bool
-	broken    error // the write that failed; nothing is written after it
-}
-
-// NRows is the number of rows, completed or not.
-func (r *Rows) NRows() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.layout.nRows
+	*units
+	ids []string // of the examples, for errors; nil where unknown
 }
 
 // NComponents is the length of a keep-row.
-func (r *Rows) NComponents() int { return r.layout.nComponents }
+func (r *Rows) NComponents() int { return r.layout.files[masksFile].rowLen }
 
 // NExamples is the number of margins in a row.
-func (r *Rows) NExamples() int { return r.layout.nExamples }
-
-// Files names the set's files relative to the run, as Seal takes them.
-func (r *Rows) Files() []string { return r.names.list() }
-
-// Completed says of each row whether it is completed. The result is the caller's own.
-func (r *Rows) Completed() []bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.Clone(r.completed)
-}
+func (r *Rows) NExamples() int { return r.layout.files[marginsFile].rowLen }
 
 // Commit stores consecutive rows from row number first on and marks them completed, durably.
 //
@@ -67,37 +40,16 @@ func (r *Rows) commit(first int, keep []byte, margins []float32) error {
 	if err != nil || n == 0 {
 		return err
 	}
-	var encoded [nRowFiles][]byte
-	encoded[masksFile] = keep
-	if encoded[marginsFile], err = r.encodeMargins(first, margins); err != nil {
+	encoded, err := r.encodeMargins(first, margins)
+	if err != nil {
 		return err
 	}
-	encoded[checksumsFile] = checksumRows(n, keep, encoded[marginsFile])
-	encoded[completedFile] = slices.Repeat([]byte{1}, n)
-
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if first < 0 || n > r.layout.nRows-first {
-		return fmt.Errorf("there are %d rows, rows [%d, %d) were given", r.layout.nRows, first, first+n)
-	}
-	if r.broken != nil {
-		return fmt.Errorf("an earlier write failed: %w", r.broken)
-	}
-	if i := slices.Index(r.completed[first:first+n], true); i >= 0 {
-		return fmt.Errorf("row %d is completed already", first+i)
-	}
-	if r.broken = r.write(first, encoded); r.broken != nil {
-		return r.broken
-	}
-	for i := range n {
-		r.completed[first+i] = true
-	}
-	return nil
+	return r.units.commit(first, n, keep, encoded)
 }
 
 // checkCommit checks a commit's sizes and keep values and returns its number of rows.
 func (r *Rows) checkCommit(keep []byte, margins []float32) (int, error) {
-	p, n := r.layout.nComponents, r.layout.nExamples
+	p, n := r.NComponents(), r.NExamples()
 	rows := len(keep) / p
 	if len(keep) != rows*p || len(margins) != rows*n {
 		return 0, fmt.Errorf("%d keep values and %d margins are not rows of %d and %d", len(keep), len(margins), p, n)
@@ -110,12 +62,12 @@ func (r *Rows) checkCommit(keep []byte, margins []float32) (int, error) {
 
 // encodeMargins turns margins into the bytes on disk.
 func (r *Rows) encodeMargins(first int, margins []float32) ([]byte, error) {
-	n := r.layout.nExamples
+	n, dtype := r.NExamples(), r.layout.files[marginsFile].dtype
 	if i := npy.FirstNotFinite(margins); i >= 0 {
 		return nil, fmt.Errorf("row %d, example %s: the margin is %v", first+i/n, r.example(i%n), margins[i])
 	}
-	b := make([]byte, 0, len(margins)*r.layout.margins.Size())
-	if r.layout.margins == npy.Float32 {
+	b := make([]byte, 0, len(margins)*dtype.Size())
+	if dtype == npy.Float32 {
 		return npy.AppendFloat32(b, margins), nil
 	}
 	b, err := npy.AppendFloat16(b, margins)
@@ -133,44 +85,4 @@ func (r *Rows) example(e int) string {
 		return fmt.Sprint(e)
 	}
 	return fmt.Sprintf("%d (%s)", e, r.ids[e])
-}
-
-// write puts encoded rows on the disk, r.mu held: everything but the flags, each synced, then the flags.
-func (r *Rows) write(first int, encoded [nRowFiles][]byte) error {
-	if err := r.dir.unseal(r.names.list()...); err != nil {
-		return err
-	}
-	for i, a := range r.layout.arrays(r.names) {
-		if _, err := r.files[i].WriteAt(encoded[i], a.offset(first)); err != nil {
-			return fmt.Errorf("%s: %w", inRun(r.dir.path, a.name), err)
-		}
-		if err := r.files[i].Sync(); err != nil {
-			return fmt.Errorf("%s: sync: %w", inRun(r.dir.path, a.name), err)
-		}
-	}
-	return nil
-}
-
-// castagnoli is the polynomial of the rows' checksums.
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-// checksumRows returns n rows of _checksums.npy, for as many keep-rows and encoded margins.
-func checksumRows(n int, keep, margins []byte) []byte {
-	sums := make([]byte, 0, n*checksumBytes)
-	p, q := len(keep)/n, len(margins)/n
-	for i := range n {
-		sums = binary.LittleEndian.AppendUint32(sums, crc32.Checksum(keep[i*p:(i+1)*p], castagnoli))
-		sums = binary.LittleEndian.AppendUint32(sums, crc32.Checksum(margins[i*q:(i+1)*q], castagnoli))
-	}
-	return sums
-}
-
-func (r *Rows) close() error {
-	var errs []error
-	for _, f := range r.files {
-		if f != nil {
-			errs = append(errs, f.Close())
-		}
-	}
-	return errors.Join(errs...)
 }

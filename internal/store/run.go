@@ -24,7 +24,7 @@ func Create(dir string, m Manifest) (*Run, error) { return create(osFS{}, dir, m
 func create(fsys fileSystem, path string, m Manifest) (*Run, error) {
 	m.Format = formatVersion
 	m.Classes, m.Include, m.Exclude = list(m.Classes), list(m.Include), list(m.Exclude)
-	m.InstructionSetChanges = list(m.InstructionSetChanges)
+	m.Gradients, m.InstructionSetChanges = list(m.Gradients), list(m.InstructionSetChanges)
 	if err := m.validate(); err != nil {
 		return nil, fault.Usagef("store: create %s: %w", path, err)
 	}
@@ -130,10 +130,13 @@ func (r *Run) resume(want Manifest, allowInstructionSetChange bool) error {
 		return err
 	}
 	if want.Masks > r.manifest.Masks {
-		return r.Extend(want.Masks)
+		if err := r.Extend(want.Masks); err != nil {
+			return err
+		}
+	} else if _, err := r.Rows(); err != nil {
+		return err
 	}
-	_, err := r.Rows()
-	return err
+	return r.AddGradients(want.GradientRows())
 }
 
 // useInstructionSet records that the next rows are computed with isa, which must be allowed if it is a change.
@@ -167,7 +170,7 @@ func (r *Run) Manifest() Manifest { return r.manifest }
 
 // Files names the manifest and the arrays of rows, as Seal takes them.
 func (r *Run) Files() []string {
-	return append([]string{ManifestName}, trainNames(r.manifest.Split).list()...)
+	return append([]string{ManifestName}, trainLayout(&r.manifest).names()...)
 }
 
 // Rows opens the rows that the run is fitted on, checking every completed one and finishing what a crash cut short.
@@ -176,7 +179,7 @@ func (r *Run) Files() []string {
 // Cost: the first call reads all completed rows once. Errors: fault.Malformed naming file and row.
 func (r *Run) Rows() (*Rows, error) {
 	m := &r.manifest
-	return r.openRowsOnce(trainNames(m.Split), trainLayout(m), m.ExampleIDs, false)
+	return r.openRowsOnce(trainLayout(m), m.ExampleIDs, false)
 }
 
 // Extend adds rows until there are nRows: first to the manifest, then to the arrays. A crash in between is made good when
@@ -201,6 +204,7 @@ func (r *Run) Extend(nRows int) error {
 
 // writeManifest replaces the manifest, unsealing the files whose content is about to differ from it.
 func (r *Run) writeManifest(m Manifest) error {
+	m.Gradients = list(m.Gradients)
 	if err := m.validate(); err != nil {
 		return fault.Usagef("store: %s: %w", filepath.Join(r.path, ManifestName), err)
 	}
@@ -215,24 +219,34 @@ func (r *Run) writeManifest(m Manifest) error {
 }
 
 // openRowsOnce opens a set of rows, or returns it if it is open.
-func (d *Dir) openRowsOnce(names rowNames, l layout, ids []string, grow bool) (*Rows, error) {
+func (d *Dir) openRowsOnce(l layout, ids []string, grow bool) (*Rows, error) {
+	u, err := d.openOnce(l, grow)
+	if err != nil {
+		return nil, err
+	}
+	return &Rows{u, ids}, nil
+}
+
+// openOnce opens a set of units, or returns it if it is open.
+func (d *Dir) openOnce(l layout, grow bool) (*units, error) {
 	d.opening.Lock()
 	defer d.opening.Unlock()
+	name := l.files[0].name
 	d.mu.Lock()
-	rows := d.rows[names.masks]
+	u := d.units[name]
 	d.mu.Unlock()
-	if rows != nil {
-		return rows, nil
+	if u != nil {
+		return u, nil
 	}
-	rows, err := openRows(d, names, l, ids, grow)
+	u, err := openForWriting(d, l, grow)
 	if err != nil {
 		return nil, err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.rows == nil {
-		d.rows = map[string]*Rows{}
+	if d.units == nil {
+		d.units = map[string]*units{}
 	}
-	d.rows[names.masks] = rows
-	return rows, nil
+	d.units[name] = u
+	return u, nil
 }

@@ -77,8 +77,8 @@ func measure(rows *Rows, done func(row int)) error {
 // conduct does a whole study in dir, taking up whatever is there: two lots of rows, evaluation rows in two lots, results.
 // done is told which rows of which set are completed for good.
 func conduct(fsys fileSystem, dir string, done func(set string, row int)) error {
-	for _, nRows := range []int{5, 11} {
-		if err := conductAblate(fsys, dir, nRows, done); err != nil {
+	for i, nRows := range []int{5, 11} {
+		if err := conductAblate(fsys, dir, nRows, []int{2, 5}[i], done); err != nil {
 			return err
 		}
 	}
@@ -113,9 +113,52 @@ func conduct(fsys fileSystem, dir string, done func(set string, row int)) error 
 	return run.Seal("edits/first/edit.json")
 }
 
+// testSums is what an example of a lot would be measured as: a function of both alone.
+func testSums(lot GradientLot, example, p int) (sum, sumSq, keptSum, margins []float32) {
+	r := rand.New(rand.NewPCG(uint64(lot.First), uint64(example)))
+	draw := func(n int) []float32 {
+		v := make([]float32, n)
+		for i := range v {
+			v[i] = float32(r.NormFloat64())
+		}
+		return v
+	}
+	return draw(p), draw(p), draw(p), draw(lot.Rows)
+}
+
+// testDescription is what all examples of a lot share.
+func testDescription(lot GradientLot) (LotRows, error) {
+	return LotRows{[]int32{0, 1, int32(lot.Rows), 1, 1}, []int32{1, 0, 0, 1, 1}, []float32{0, 0.25, 0.5, 0.75, 1}}, nil
+}
+
+// measureGradients commits the examples that are missing, one at a time, and calls done after each commit.
+func measureGradients(run *Run, done func(set string, example int)) error {
+	lots, err := run.Gradients(testDescription)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for i, g := range lots {
+		for example, completed := range g.Completed() {
+			if completed {
+				continue
+			}
+			sum, sumSq, keptSum, margins := testSums(g.Lot, example, 5)
+			if err := g.Commit(example, sum, sumSq, keptSum, margins); err != nil {
+				return err
+			}
+			done(fmt.Sprint("gradients ", i), example)
+		}
+		names = append(names, g.Files()...)
+	}
+	return run.Seal(names...)
+}
+
 // conductAblate is the part of a study that one coar ablate does.
-func conductAblate(fsys fileSystem, dir string, nRows int, done func(set string, row int)) error {
-	run, err := prepare(fsys, dir, testManifest(nRows), false)
+func conductAblate(fsys fileSystem, dir string, nRows, nGradients int, done func(set string, row int)) error {
+	want := testManifest(nRows)
+	want.Gradients = []int{nGradients}
+	run, err := prepare(fsys, dir, want, false)
 	if err != nil {
 		return err
 	}
@@ -129,6 +172,9 @@ func conductAblate(fsys fileSystem, dir string, nRows int, done func(set string,
 	}
 	if err == nil {
 		err = measure(rows, func(row int) { done("train", row) })
+	}
+	if err == nil {
+		err = measureGradients(run, done)
 	}
 	if err == nil {
 		err = run.Seal(append(run.Files(), BaseMarginsName)...)

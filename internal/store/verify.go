@@ -144,31 +144,46 @@ func (v *verifier) checkRun() error {
 		return v.damage(ManifestName, err)
 	}
 	v.report.Manifest = &m
-	if v.report.NRows, v.report.Completed, err = v.checkRows(trainNames(m.Split), trainLayout(&m), false, "coar ablate"); err != nil {
+	if v.report.NRows, v.report.Completed, err = v.checkRows(trainLayout(&m), false, "coar ablate"); err != nil {
 		return err
 	}
 	if !v.isSealed(ManifestName) && v.report.Completed == v.report.NRows {
 		v.unfinished("%s is not sealed; coar ablate does that", ManifestName)
 	}
+	for _, lot := range m.GradientLots() {
+		_, completed, err := v.checkRows(lot.layout(&m), false, "coar ablate")
+		if err != nil {
+			return err
+		}
+		v.report.Gradients = append(v.report.Gradients, GradientState{lot, completed})
+	}
 	for _, folder := range v.evaluationFolders() {
-		nRows, completed, err := v.checkRows(evaluationNamesIn(folder), evaluationLayout(&m, 0), true, "coar evaluate")
+		nRows, completed, err := v.checkRows(evaluationLayout(&m, evaluationNamesIn(folder), 0), true, "coar evaluate")
 		if err != nil {
 			return err
 		}
 		v.report.Evaluation = append(v.report.Evaluation, EvaluationState{folder, nRows, completed})
 	}
 	n, p := m.NExamples(), m.NComponents()
-	for _, result := range []struct {
+	type result struct {
 		name  string
 		dtype npy.DType
 		shape []int
-	}{
+	}
+	results := []result{
 		{BaseMarginsName, npy.Float32, []int{n}},
 		{BasePredictionsName, npy.Int32, []int{n}},
 		{AttributionsName, npy.Float32, []int{n, p}},
+		{ErrorsName, npy.Float32, []int{n, p}},
 		{InterceptName, npy.Float32, []int{n}},
 		{LambdaName, npy.Float32, []int{n}},
-	} {
+	}
+	for _, lot := range m.GradientLots() {
+		for i, name := range lot.shared() {
+			results = append(results, result{name, []npy.DType{npy.Int32, npy.Int32, npy.Float32}[i], []int{p}})
+		}
+	}
+	for _, result := range results {
 		if err := v.checkResult(result.name, result.dtype, result.shape); err != nil {
 			return err
 		}

@@ -12,8 +12,8 @@ var errEnough = errors.New("enough problems")
 
 // checkRows checks a set of rows. For evaluation rows the number of rows is what the files say. command is what makes or
 // resumes them.
-func (v *verifier) checkRows(names rowNames, l layout, evaluation bool, command string) (nRows, completed int, err error) {
-	s := rowSet{dir: v.dir, names: names}
+func (v *verifier) checkRows(l layout, evaluation bool, command string) (nRows, completed int, err error) {
+	s := unitFiles{dir: v.dir, files: make([]file, len(l.files)), headerRows: make([]int, len(l.files))}
 	defer func() {
 		for _, f := range s.files {
 			if f != nil {
@@ -28,7 +28,7 @@ func (v *verifier) checkRows(names rowNames, l layout, evaluation bool, command 
 	s.layout = l
 	flags, err := s.flags()
 	if err != nil {
-		return l.nRows, 0, v.damage(names.completed, err)
+		return l.nRows, 0, v.damage(s.completedName(), err)
 	}
 	listed := 0
 	err = s.check(flags, func(p Problem) error {
@@ -50,10 +50,10 @@ func (v *verifier) checkRows(names rowNames, l layout, evaluation bool, command 
 		}
 	}
 	if completed < l.nRows {
-		v.unfinished("%s: %d of %d rows are not completed; %s resumes", names.masks, l.nRows-completed, l.nRows, command)
+		v.unfinished("%s: %d of %d %s are not completed; %s resumes", l.files[0].name, l.nRows-completed, l.nRows, l.unit, command)
 		return l.nRows, completed, nil
 	}
-	for _, name := range names.list() {
+	for _, name := range l.names() {
 		if !v.isSealed(name) {
 			v.unfinished("%s is not sealed; %s does that", name, command)
 		}
@@ -62,10 +62,10 @@ func (v *verifier) checkRows(names rowNames, l layout, evaluation bool, command 
 }
 
 // openRowSet opens the four files and checks their headers; sound says whether their rows can be looked at.
-func (v *verifier) openRowSet(s *rowSet, l *layout, evaluation bool, command string) (sound bool, err error) {
+func (v *verifier) openRowSet(s *unitFiles, l *layout, evaluation bool, command string) (sound bool, err error) {
 	sound = true
-	var sizeRows [nRowFiles]int
-	for i, a := range l.arrays(s.names) {
+	sizeRows := make([]int, len(l.files))
+	for i, a := range l.files {
 		f, err := v.fs.open(inRun(v.dir, a.name), false)
 		if isMissing(err) {
 			continue
@@ -89,7 +89,7 @@ func (v *verifier) openRowSet(s *rowSet, l *layout, evaluation bool, command str
 	if !sound {
 		return false, nil
 	}
-	for i, name := range s.names.list() {
+	for i, name := range l.names() {
 		switch {
 		case s.files[i] == nil:
 			v.unfinished("%s is not there yet; %s resumes", name, command)

@@ -1,6 +1,7 @@
 package study
 
 import (
+	"errors"
 	"strings"
 
 	"coar/internal/dataset"
@@ -159,9 +160,33 @@ func FindExample(m *store.Manifest, id string) (int, error) {
 // Fit is fit.json: how a run's attributions came to be.
 type Fit struct {
 	regress.Summary
-	Split    string               `json:"split"`
-	Selected []int                `json:"selected"` // the run's examples that were fitted; null: all
+	Split    string `json:"split"`
+	Selected []int  `json:"selected"` // the run's examples that were fitted; null: all
+
+	// Prior is gradient where the fit started from the gradient rows' attributions, else none; GradientRows how many they are.
+	Prior        string `json:"prior"`
+	GradientRows int    `json:"gradient_rows"`
+	// Kept names the candidate that became the attributions: the one with the least mean squared error on held-out rows.
+	Kept       string      `json:"kept"`
+	Candidates []Candidate `json:"candidates,omitempty"`
+
 	Compared []regress.Comparison `json:"compared,omitempty"`
+}
+
+// What a fit can end in.
+const (
+	KeptGradient = "gradient"          // the gradient rows' attributions, nothing else
+	KeptBoth     = "gradient+residual" // with the regression of what they leave of the hard rows' margins
+	KeptPlain    = "plain"             // the regression of the hard rows' margins alone
+)
+
+// Candidate is what the held-out hard rows say of one of these.
+type Candidate struct {
+	Name        string         `json:"name"`
+	Method      regress.Method `json:"method,omitempty"`
+	Correlation float64        `json:"correlation"`
+	MSE         float64        `json:"mse"`      // logits²
+	Examples    int            `json:"examples"` // that it was tried on
 }
 
 // Attributions are a run's fitted attributions on disk, one example at a time.
@@ -171,6 +196,7 @@ type Attributions struct {
 	NComponents int
 
 	file     *npy.File
+	errors   *npy.File    // nil where the fit had no standard errors
 	selected map[int]bool // nil: all examples are fitted
 }
 
@@ -191,8 +217,26 @@ func OpenAttributions(dir string, m *store.Manifest) (*Attributions, error) {
 	if a.Intercepts, err = store.ReadFloat32(dir, store.InterceptName, a.NExamples); err != nil {
 		return nil, err
 	}
-	a.file, err = store.OpenArray(dir, store.AttributionsName, npy.Float32, a.NExamples, a.NComponents)
-	return a, err
+	if a.file, err = store.OpenArray(dir, store.AttributionsName, npy.Float32, a.NExamples, a.NComponents); err != nil {
+		return nil, err
+	}
+	a.errors, err = store.OpenArray(dir, store.ErrorsName, npy.Float32, a.NExamples, a.NComponents)
+	if err != nil && fault.KindOf(err) != fault.Missing {
+		return nil, errors.Join(err, a.file.Close())
+	}
+	return a, nil
+}
+
+// Errors reads the standard errors of example i's attributions, in logits; nil where the fit had none.
+func (a *Attributions) Errors(i int) ([]float32, error) {
+	if a.errors == nil {
+		return nil, nil
+	}
+	se := make([]float32, a.NComponents)
+	if err := a.errors.ReadFloat32(i*a.NComponents, se); err != nil {
+		return nil, err
+	}
+	return se, nil
 }
 
 // Fitted says whether example i was among those that coar fit was asked for.
@@ -212,5 +256,11 @@ func (a *Attributions) Row(i int, theta []float32) error {
 	return nil
 }
 
-// Close closes the file.
-func (a *Attributions) Close() error { return a.file.Close() }
+// Close closes the files.
+func (a *Attributions) Close() error {
+	err := a.file.Close()
+	if a.errors != nil {
+		err = errors.Join(err, a.errors.Close())
+	}
+	return err
+}

@@ -34,41 +34,53 @@ func (p Problem) err(dir string) error {
 	return fault.InFile(inRun(dir, p.File), "row %d: %s; restore the file from a copy or start the run again", p.Row, p.What)
 }
 
-// rowSet is a set of rows as it lies on the disk, for checking. A file that is nil is missing and has no rows.
-type rowSet struct {
+// unitFiles are a set of units as they lie on the disk, for checking. A file that is nil is missing and has no rows.
+type unitFiles struct {
 	dir        string
 	layout     layout
-	names      rowNames
-	files      [nRowFiles]file
-	headerRows [nRowFiles]int
+	files      []file
+	headerRows []int
 }
 
 // flags reads _completed.npy: one flag for each row that it has, none if it is missing.
-func (s *rowSet) flags() ([]bool, error) {
-	f := s.files[completedFile]
+func (s *unitFiles) flags() ([]bool, error) {
+	f := s.files[s.layout.completed()]
 	if f == nil {
 		return nil, nil
 	}
-	raw := make([]byte, s.headerRows[completedFile])
+	raw := make([]byte, s.headerRows[s.layout.completed()])
 	if _, err := f.ReadAt(raw, dataOffset); err != nil && len(raw) > 0 && err != io.EOF {
-		return nil, fmt.Errorf("store: read %s: %w", inRun(s.dir, s.names.completed), err)
+		return nil, fmt.Errorf("store: read %s: %w", inRun(s.dir, s.completedName()), err)
 	}
 	flags := make([]bool, len(raw))
 	for i, b := range raw {
 		if b > 1 {
-			return nil, Problem{s.names.completed, i, fmt.Sprintf("the flag is %d, neither 0 nor 1", b)}.err(s.dir)
+			return nil, Problem{s.completedName(), i, fmt.Sprintf("the flag is %d, neither 0 nor 1", b)}.err(s.dir)
 		}
 		flags[i] = b == 1
 	}
 	return flags, nil
 }
 
+func (s *unitFiles) completedName() string { return s.layout.files[s.layout.completed()].name }
+
+// checksums reads _checksums.npy.
+func (s *unitFiles) checksums() ([]byte, error) {
+	i := s.layout.checksums()
+	a := s.layout.files[i]
+	raw := make([]byte, s.headerRows[i]*a.rowBytes())
+	if _, err := s.files[i].ReadAt(raw, dataOffset); err != nil && len(raw) > 0 && err != io.EOF {
+		return nil, fmt.Errorf("store: read %s: %w", inRun(s.dir, a.name), err)
+	}
+	return raw, nil
+}
+
 // checkBytes bounds the buffer that rows are checked through, unless one row is larger.
 const checkBytes = 1 << 20
 
 // beyond finds a row that is marked completed though one of the files lacks it.
-func (s *rowSet) beyond(completed []bool) (Problem, bool) {
-	for i, a := range s.layout.arrays(s.names) {
+func (s *unitFiles) beyond(completed []bool) (Problem, bool) {
+	for i, a := range s.layout.files {
 		have := min(s.headerRows[i], len(completed))
 		row := slices.Index(completed[have:], true)
 		switch {
@@ -83,13 +95,12 @@ func (s *rowSet) beyond(completed []bool) (Problem, bool) {
 }
 
 // check reads every completed row and hands each problem to report, stopping at its first error.
-func (s *rowSet) check(completed []bool, report func(p Problem) error) error {
+func (s *unitFiles) check(completed []bool, report func(p Problem) error) error {
 	if p, bad := s.beyond(completed); bad {
 		return report(p)
 	}
-	perRow := s.layout.nComponents + s.layout.nExamples*s.layout.margins.Size() + checksumBytes
-	step := max(1, checkBytes/perRow)
-	var b rowBuffers
+	step := max(1, checkBytes/s.layout.rowBytes())
+	b := make([][]byte, s.layout.completed()) // reused from one batch of units to the next
 	for first := 0; first < len(completed); {
 		if !completed[first] {
 			first++
@@ -99,7 +110,7 @@ func (s *rowSet) check(completed []bool, report func(p Problem) error) error {
 		for n < step && first+n < len(completed) && completed[first+n] {
 			n++
 		}
-		if err := s.checkRows(first, n, &b, report); err != nil {
+		if err := s.checkRows(first, n, b, report); err != nil {
 			return err
 		}
 		first += n
@@ -107,13 +118,10 @@ func (s *rowSet) check(completed []bool, report func(p Problem) error) error {
 	return nil
 }
 
-// rowBuffers are reused from one batch of rows to the next.
-type rowBuffers [nRowFiles][]byte
-
 // checkRows checks n completed rows from row number first on.
-func (s *rowSet) checkRows(first, n int, b *rowBuffers, report func(p Problem) error) error {
-	arrays := s.layout.arrays(s.names)
-	for i, a := range arrays[:completedFile] {
+func (s *unitFiles) checkRows(first, n int, b [][]byte, report func(p Problem) error) error {
+	arrays, nData := s.layout.files, s.layout.nData()
+	for i, a := range arrays[:len(b)] {
 		if need := n * a.rowBytes(); cap(b[i]) < need {
 			b[i] = make([]byte, need)
 		}
@@ -122,15 +130,16 @@ func (s *rowSet) checkRows(first, n int, b *rowBuffers, report func(p Problem) e
 			return fmt.Errorf("store: read %s: %w", inRun(s.dir, a.name), err)
 		}
 	}
-	want := checksumRows(n, b[masksFile], b[marginsFile])
-	if bytes.Equal(want, b[checksumsFile]) {
-		return s.checkValues(first, n, b, report)
+	have := b[nData]
+	want := checksumRows(n, b[:nData])
+	if bytes.Equal(want, have) {
+		return s.checkValues(first, b, report)
 	}
 	for row := range n {
-		for half, i := range []int{masksFile, marginsFile} {
-			at := row*checksumBytes + 4*half
-			if !bytes.Equal(want[at:at+4], b[checksumsFile][at:at+4]) {
-				what := "it does not match its checksum in " + path.Base(s.names.checksums)
+		for i := range nData {
+			at := 4 * (row*nData + i)
+			if !bytes.Equal(want[at:at+4], have[at:at+4]) {
+				what := "it does not match its checksum in " + path.Base(arrays[nData].name)
 				if err := report(Problem{arrays[i].name, first + row, what}); err != nil {
 					return err
 				}
@@ -141,13 +150,18 @@ func (s *rowSet) checkRows(first, n int, b *rowBuffers, report func(p Problem) e
 }
 
 // checkValues checks that rows which match their checksums hold what coar would write: a file made to do harm can match.
-func (s *rowSet) checkValues(first, n int, b *rowBuffers, report func(p Problem) error) error {
-	if i := slices.IndexFunc(b[masksFile], func(v byte) bool { return v > 1 }); i >= 0 {
-		return report(Problem{s.names.masks, first + i/s.layout.nComponents, "a keep value is neither 0 nor 1"})
-	}
-	if i := npy.FirstNotFiniteRaw(s.layout.margins, b[marginsFile]); i >= 0 {
-		return report(Problem{s.names.margins, first + i/s.layout.nExamples,
-			fmt.Sprintf("the margin of example %d is not finite", i%s.layout.nExamples)})
+func (s *unitFiles) checkValues(first int, b [][]byte, report func(p Problem) error) error {
+	for i, a := range s.layout.files[:s.layout.nData()] {
+		switch a.values {
+		case keepValue:
+			if at := slices.IndexFunc(b[i], func(v byte) bool { return v > 1 }); at >= 0 {
+				return report(Problem{a.name, first + at/a.rowLen, "a keep value is neither 0 nor 1"})
+			}
+		case finite:
+			if at := npy.FirstNotFiniteRaw(a.dtype, b[i]); at >= 0 {
+				return report(Problem{a.name, first + at/a.rowLen, fmt.Sprintf("value %d is not finite", at%a.rowLen)})
+			}
+		}
 	}
 	return nil
 }

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+)
+
+// cost is what a command is about to spend, measured on a row or two.
+type cost struct {
+	Seconds         float64 `json:"seconds"`
+	Bytes           int64   `json:"bytes"`                       // of disk
+	Margin          float64 `json:"seconds_per_margin"`          // of a row of zeros and ones, all workers at work; 0: none to do
+	GradientMargin  float64 `json:"seconds_per_gradient_margin"` // 0: none to do
+	Rows            int     `json:"rows"`
+	GradientMargins int     `json:"gradient_margins"` // pairs of gradient row and example
+}
+
+func (c *cost) String() string {
+	var parts []string
+	if c.Rows > 0 {
+		parts = append(parts, fmt.Sprintf("%d rows at %s a margin", c.Rows, seconds(c.Margin)))
+	}
+	if c.GradientMargins > 0 {
+		parts = append(parts, fmt.Sprintf("%d margins with gradient at %s", c.GradientMargins, seconds(c.GradientMargin)))
+	}
+	return fmt.Sprintf("this will take about %s and %s of disk: %s", seconds(c.Seconds), size(c.Bytes), strings.Join(parts, ", "))
+}
+
+// fewestTimed is the work, in rows, below which an estimate would take longer than it is worth.
+const fewestTimed = 30
+
+// estimate measures a few rows and says what the rest will cost; nil where there is little to do. The rows of zeros and
+// ones that it measures are committed; the gradient rows, two on a few examples, are not.
+func estimate(ctx context.Context, hard *hardWork, gradients *gradientWork) (*cost, error) {
+	m := hard.run.Manifest()
+	workers := hard.s.Engine.Workers
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	c := &cost{Rows: len(hard.todo), GradientMargins: gradients.left()}
+	if c.Rows+c.GradientMargins/m.NExamples() < max(fewestTimed, 8*workers) {
+		return nil, nil
+	}
+	c.Bytes = m.RowBytes(c.Rows)
+	for _, lot := range gradients.lots {
+		c.Bytes += m.GradientBytes(lot.Lot.Rows) * int64(len(missing(lot.Completed()))) / int64(m.NExamples())
+	}
+	if c.Rows > 2*workers {
+		if err := hard.measureFirst(ctx, workers, nil); err != nil { // compiles the graphs
+			return nil, err
+		}
+		start := time.Now()
+		if err := hard.measureFirst(ctx, workers, nil); err != nil {
+			return nil, err
+		}
+		c.Margin = time.Since(start).Seconds() / float64(workers*m.NExamples())
+	}
+	if c.GradientMargins > 0 {
+		var err error
+		if c.GradientMargin, err = gradients.time(ctx); err != nil {
+			return nil, err
+		}
+	}
+	c.Seconds = float64(c.Rows*m.NExamples())*c.Margin + float64(c.GradientMargins)*c.GradientMargin
+	return c, nil
+}
+
+// timedExamples is how many examples gradient rows are timed on.
+const timedExamples = 32
+
+// time returns the seconds that a margin with gradient takes, all workers at work: the second of two rows, so that
+// compiling graphs does not count.
+func (g *gradientWork) time(ctx context.Context) (float64, error) {
+	if err := g.soft.ready(); err != nil {
+		return 0, err
+	}
+	m := g.run.Manifest()
+	n := min(timedExamples, m.NExamples())
+	var reading failure
+	var mu sync.Mutex
+	var first [2]time.Time // the end of each row's last example
+	err := g.s.Engine.EachGradient(ctx, g.s.Examples(m.Positions[:n]), 2, g.rows(0, &reading), g.out, func(r, _ int, _ float32, _ []float32) error {
+		mu.Lock()
+		defer mu.Unlock()
+		first[r] = time.Now()
+		return reading.get()
+	})
+	return first[1].Sub(first[0]).Seconds() / float64(n), err
+}
+
+// seconds words a duration.
+func seconds(s float64) string {
+	d := time.Duration(s * float64(time.Second))
+	switch {
+	case d >= time.Minute:
+		return d.Round(time.Second).String()
+	case d >= time.Second:
+		return d.Round(100 * time.Millisecond).String()
+	}
+	return d.Round(10 * time.Microsecond).String()
+}
+
+// size words an amount of bytes.
+func size(n int64) string {
+	for _, unit := range []struct {
+		name  string
+		bytes float64
+	}{{"GB", 1e9}, {"MB", 1e6}} {
+		if float64(n) >= unit.bytes {
+			return fmt.Sprintf("%.1f %s", float64(n)/unit.bytes, unit.name)
+		}
+	}
+	return fmt.Sprintf("%.0f kB", float64(n)/1e3)
+}

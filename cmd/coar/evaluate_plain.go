@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"coar/internal/evaluate"
+	"coar/internal/regress"
+	"coar/internal/report"
+	"coar/internal/store"
+	"coar/internal/study"
+)
+
+// fewestCurveRows is how many rows the smallest regression of a learning curve has.
+const fewestCurveRows = 40
+
+// comparePlain says what a regression of hard rows alone would have cost for the correlation that s has; nil where the run
+// has no gradient rows, or hard rows too few for a curve. Ridge regressions of the first rows of the run, an eighth of them,
+// a quarter, half and all, are scored on the fresh rows of s, for a sample of the examples.
+func comparePlain(ctx context.Context, o *evaluateOptions, m *store.Manifest, s *scoredFraction, workers int, memory int64) (*evaluate.Plain, error) {
+	if m.GradientRows() == 0 || !s.Trained {
+		return nil, nil
+	}
+	arrays, err := store.OpenArrays(o.run, m.Split)
+	if err != nil {
+		return nil, err
+	}
+	defer arrays.Close()
+	sample := firstExamples(len(s.Scores))
+	var selected []int
+	plain := &evaluate.Plain{Examples: len(sample), GradientRows: m.GradientRows()}
+	for _, i := range sample {
+		selected = append(selected, s.examples[i])
+		plain.Correlation += evaluate.Number(s.Scores[i].Correlation / float64(len(sample)))
+	}
+	dataset := study.NewComponentDataset(arrays, selected)
+	plain.HardRows, _, _ = dataset.Shape()
+	plain.ForwardPasses = float64(plain.HardRows) + evaluate.GradientCost*float64(plain.GradientRows)
+	rows := s.rows.Only(sample)
+	for _, part := range []int{8, 4, 2, 1} {
+		n := plain.HardRows / part
+		if n < fewestCurveRows {
+			continue
+		}
+		correlation, err := plainCorrelation(ctx, firstRows{dataset, n}, rows, workers, memory)
+		if err != nil {
+			return nil, err
+		}
+		plain.Curve = append(plain.Curve, evaluate.CurvePoint{Rows: n, Correlation: evaluate.Number(correlation)})
+	}
+	if len(plain.Curve) < 2 {
+		return nil, nil
+	}
+	plain.Solve()
+	return plain, nil
+}
+
+// plainCorrelation fits ridge regressions to source and scores them on rows.
+func plainCorrelation(ctx context.Context, source regress.Source, rows evaluate.Rows, workers int, memory int64) (float64, error) {
+	_, p, n := source.Shape()
+	theta := make([]float32, n*p)
+	rows.Intercepts = make([]float32, n)
+	options := regress.Options{Method: regress.Ridge, Lambda: -1, ValFraction: 0.1, Workers: workers, Memory: memory}
+	_, err := regress.Fit(ctx, source, options, func(r regress.Result) error {
+		copy(theta[r.First*p:], r.Theta)
+		for i, b := range r.Intercept {
+			rows.Intercepts[r.First+i] = float32(b)
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	rows.Attribution = func(i int, dst []float32) error {
+		copy(dst, theta[i*p:(i+1)*p])
+		return nil
+	}
+	scored, err := evaluate.Score(ctx, rows, evaluate.Options{Workers: workers})
+	return float64(scored.Correlation.Mean), err
+}
+
+// firstRows is a component dataset cut to its first rows.
+type firstRows struct {
+	*study.ComponentDataset
+	n int
+}
+
+func (f firstRows) Shape() (nRows, nComponents, nExamples int) {
+	_, nComponents, nExamples = f.ComponentDataset.Shape()
+	return f.n, nComponents, nExamples
+}
+
+func (f firstRows) Margins(first, last int, dst []float32) error {
+	nRows, _, _ := f.ComponentDataset.Shape()
+	all := make([]float32, nRows*(last-first))
+	if err := f.ComponentDataset.Margins(first, last, all); err != nil {
+		return err
+	}
+	copy(dst, all)
+	return nil
+}
+
+// plainText says the comparison in a sentence or two.
+func plainText(p *evaluate.Plain) string {
+	own := fmt.Sprintf("%d rows and %d gradient rows, the work of %.0f forward passes per example", p.HardRows, p.GradientRows, p.ForwardPasses)
+	rows := float64(p.Rows)
+	switch {
+	case math.IsNaN(rows) || math.IsInf(rows, 0):
+		return fmt.Sprintf("the run took %s; what regressing rows alone would take cannot be told from its %d rows", own, p.HardRows)
+	case p.Extrapolated:
+		return fmt.Sprintf("the run took %s; regressing rows alone would take at least about %.0f rows for the same correlation, %.1f times as much (extrapolated from %d rows)", own, rows, rows/p.ForwardPasses, p.HardRows)
+	}
+	return fmt.Sprintf("the run took %s; regressing rows alone takes %.0f rows for the same correlation, %.1f times as much (measured on the run's own rows)", own, rows, rows/p.ForwardPasses)
+}
+
+// plainFigure draws the comparison.
+func plainFigure(p *evaluate.Plain) report.Figure {
+	c := report.CostCurve{Title: "What gradients saved", Subtitle: fmt.Sprintf("mean correlation over %d examples; dashed: extrapolated", p.Examples),
+		Run:      report.CostPoint{Passes: p.ForwardPasses, Correlation: float64(p.Correlation)},
+		RunLabel: fmt.Sprintf("%d rows + %d gradient rows", p.HardRows, p.GradientRows)}
+	for _, at := range p.Curve {
+		c.Measured = append(c.Measured, report.CostPoint{Passes: float64(at.Rows), Correlation: float64(at.Correlation)})
+	}
+	if p.Extrapolated {
+		last := float64(p.Curve[len(p.Curve)-1].Rows)
+		end := min(max(float64(p.Rows), 2*last), 1000*last)
+		const steps = 40
+		for i := range steps + 1 {
+			m := last * math.Pow(end/last, float64(i)/steps)
+			c.Extrapolated = append(c.Extrapolated, report.CostPoint{Passes: m, Correlation: p.At(m)})
+		}
+	}
+	return c.Figure()
+}

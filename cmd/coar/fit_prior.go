@@ -1,0 +1,159 @@
+package main
+
+import (
+	"log/slog"
+
+	"coar/internal/fault"
+	"coar/internal/gradient"
+	"coar/internal/regress"
+	"coar/internal/store"
+	"coar/internal/study"
+)
+
+// openPrior opens the run's gradient attributions where they are wanted and there are any.
+func (o *fitOptions) openPrior(m *store.Manifest) (*study.Prior, error) {
+	if o.prior == "none" {
+		return nil, nil
+	}
+	if m == nil || m.GradientRows() == 0 {
+		if o.prior == "gradient" {
+			return nil, fault.Missingf("%s has no gradient rows; coar ablate --gradients makes them", o.run)
+		}
+		return nil, nil
+	}
+	prior, err := study.OpenPrior(o.run, m)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case prior == nil && o.prior == "gradient":
+		return nil, fault.Missingf("%s has no gradient rows that are complete; coar ablate goes on with them", o.run)
+	case prior == nil:
+		slog.Warn("the gradient rows are not complete; the fit does without them", "rows", m.GradientRows())
+	case prior.Missing() > 0:
+		slog.Warn("gradient rows are missing; the fit uses the complete ones", "missing", prior.Missing(), "complete", prior.Rows())
+	}
+	return prior, nil
+}
+
+// combine turns the prior's standard errors into those of prior and regression together.
+func (f *fitter) combine(se []float64, fitted []float32, lambda, mse float64) {
+	rows, p, _ := f.source.Shape()
+	fraction := f.arrays.Manifest().Fraction
+	c := gradient.Correction{Rows: rows, Components: p, Variance: fraction * (1 - fraction), Residual: mse, Lambda: lambda, Weights: f.options.Weights}
+	if f.options.Method == regress.Lasso {
+		gradient.LassoErrors(se, fitted, c)
+		return
+	}
+	gradient.RidgeErrors(se, c)
+}
+
+// residual fits what the prior leaves, and keeps that, the prior alone or a plain regression, whichever the held-out rows
+// favour.
+func (f *fitter) residual(source *study.PriorDataset) error {
+	if err := f.regression(source); err != nil {
+		return err
+	}
+	f.report.Kept = study.KeptBoth
+	both := f.report.Validation
+	if both == nil {
+		return nil
+	}
+	n := f.report.Examples
+	f.report.Candidates = []study.Candidate{
+		{Name: study.KeptGradient, Correlation: both.PriorCorrelation, MSE: both.PriorMSE, Examples: n},
+		{Name: study.KeptBoth, Method: f.options.Method, Correlation: both.Correlation, MSE: both.MSE, Examples: n},
+	}
+	if err := f.tryPlain(n); err != nil {
+		return err
+	}
+	switch {
+	case f.report.Kept == study.KeptPlain:
+		f.files.abort()
+		var err error
+		if f.files, err = newFitFiles(f.files.dir, f.arrays.NExamples(), f.report.Components, false); err != nil {
+			return err
+		}
+		return f.regression(f.source)
+	case both.PriorMSE <= both.MSE && f.options.Lambda < 0:
+		summary, candidates := f.report.Summary, f.report.Candidates
+		if err := f.gradientAlone(source); err != nil {
+			return err
+		}
+		f.report.Candidates = candidates
+		f.report.Validation = &regress.Validation{MSE: both.PriorMSE, NullMSE: both.NullMSE, Correlation: both.PriorCorrelation}
+		f.report.RowsHeldOut = summary.RowsHeldOut
+	}
+	return nil
+}
+
+// tryPlain adds the best regression without the prior to the candidates, on a sample of the examples, and keeps it where
+// it does better on the same examples than prior and regression together. Without --compare it is not tried.
+func (f *fitter) tryPlain(n int) error {
+	if !f.compare || f.options.Lambda >= 0 {
+		return nil
+	}
+	options := f.options
+	options.Weights = nil
+	plain, err := regress.CompareMethods(f.cmd.Context(), f.source, options, firstExamples(n))
+	if err != nil {
+		return err
+	}
+	best, with := lowest(plain), lowest(f.report.Compared)
+	if best == nil {
+		return nil
+	}
+	f.report.Candidates = append(f.report.Candidates, study.Candidate{Name: study.KeptPlain, Method: best.Method,
+		Correlation: best.Validation.Correlation, MSE: best.Validation.MSE, Examples: min(n, comparedExamples)})
+	if with != nil && best.Validation.MSE < min(with.Validation.MSE, with.Validation.PriorMSE) {
+		f.report.Kept, f.options.Method = study.KeptPlain, best.Method
+	}
+	return nil
+}
+
+// lowest is the comparison with the least error, nil where none was made.
+func lowest(compared []regress.Comparison) *regress.Comparison {
+	var best *regress.Comparison
+	for i := range compared {
+		if c := &compared[i]; c.Validation != nil && (best == nil || c.Validation.MSE < best.Validation.MSE) {
+			best = c
+		}
+	}
+	return best
+}
+
+// gradientAlone takes the prior as it is. Hard rows, where there are enough, give the intercepts and say how good it is.
+func (f *fitter) gradientAlone(source *study.PriorDataset) error {
+	rows, p, n := source.Shape()
+	f.report.Kept = study.KeptGradient
+	f.report.Compared = nil
+	f.report.Summary = regress.Summary{Method: "gradient", LambdaRule: "none", Rows: rows, Components: p, Examples: n, MeanNonZeros: float64(p)}
+	put := func(i int, intercept *float64) error {
+		at := source.Example(i)
+		a, err := f.prior.Estimate(at)
+		if err != nil {
+			return err
+		}
+		if intercept != nil {
+			a.Intercept = *intercept
+		}
+		return f.files.put(at, a.Theta, a.SE, a.Intercept, 0)
+	}
+	if rows < fewestHeld {
+		for i := range n {
+			if err := put(i, nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	candidate := study.Candidate{Name: study.KeptGradient, Examples: n}
+	f.report.RowsHeldOut = rows
+	err := source.Alone(func(i int, s study.PriorScore) error {
+		candidate.Correlation += s.Correlation / float64(n)
+		candidate.MSE += s.MSE / float64(n)
+		return put(i, &s.Intercept)
+	})
+	f.report.Candidates = []study.Candidate{candidate}
+	return err
+}

@@ -1,0 +1,50 @@
+package evaluate
+
+import (
+	"math"
+	"testing"
+)
+
+// curveOf is a learning curve that follows rho² = m/(m+b) exactly.
+func curveOf(b float64, rows ...int) (curve []CurvePoint) {
+	for _, m := range rows {
+		curve = append(curve, CurvePoint{m, Number(math.Sqrt(float64(m) / (float64(m) + b)))})
+	}
+	return curve
+}
+
+func TestPlainRows(t *testing.T) {
+	const b = 700.0
+	rows := func(rho float64) float64 { return b * rho * rho / (1 - rho*rho) }
+	for _, test := range []struct {
+		target       float64
+		extrapolated bool
+		tolerance    float64
+	}{
+		{math.Sqrt(400. / 1100), false, 1e-9}, // a point of the curve
+		{math.Sqrt(300. / 1000), false, 0.05}, // between two
+		{0.7, true, 1e-9},
+		{0.95, true, 1e-9},
+	} {
+		p := Plain{Correlation: Number(test.target), Curve: curveOf(b, 50, 100, 200, 400)}
+		p.Solve()
+		if want := rows(test.target); math.Abs(float64(p.Rows)/want-1) > test.tolerance || p.Extrapolated != test.extrapolated {
+			t.Errorf("correlation %g: %g rows, extrapolated %v; want %g", test.target, p.Rows, p.Extrapolated, want)
+		}
+		if at := p.At(float64(p.Rows)); test.extrapolated && math.Abs(at-test.target) > 1e-9 {
+			t.Errorf("correlation %g: the curve is at %g there", test.target, at)
+		}
+	}
+	for name, p := range map[string]Plain{
+		"no point":       {Correlation: 0.5},
+		"no correlation": {Correlation: 0.5, Curve: []CurvePoint{{100, -0.1}, {200, 0}}},
+	} {
+		if p.Solve(); !math.IsNaN(float64(p.Rows)) || !p.Extrapolated {
+			t.Errorf("%s: %v rows", name, p.Rows)
+		}
+	}
+	first := Plain{Correlation: 0.1, Curve: curveOf(b, 100, 200)}
+	if first.Solve(); first.Rows != 100 || first.Extrapolated {
+		t.Errorf("a target below the curve: %v rows", first.Rows)
+	}
+}

@@ -1,0 +1,86 @@
+package gradient
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"gonum.org/v1/gonum/mat"
+)
+
+// ridge returns (G+λ/w)⁻¹Xᵀ(y-Xθ₀)/m + θ₀ for rows of independent keep values about their mean.
+func ridge(x *mat.Dense, y, prior, weights []float64, lambda float64) []float64 {
+	m, p := x.Dims()
+	rest := mat.NewVecDense(m, nil)
+	rest.MulVec(x, mat.NewVecDense(p, prior))
+	rest.SubVec(mat.NewVecDense(m, y), rest)
+	var gram mat.SymDense
+	gram.SymOuterK(1/float64(m), x.T())
+	for c := range p {
+		gram.SetSym(c, c, gram.At(c, c)+lambda/weights[c])
+	}
+	right := mat.NewVecDense(p, nil)
+	right.MulVec(x.T(), rest)
+	right.ScaleVec(1/float64(m), right)
+	var factor mat.Cholesky
+	if !factor.Factorize(&gram) {
+		panic("gradient: the test's matrix is not positive definite")
+	}
+	solution := mat.NewVecDense(p, nil)
+	if err := factor.SolveVecTo(solution, right); err != nil {
+		panic(err)
+	}
+	theta := make([]float64, p)
+	for c := range theta {
+		theta[c] = prior[c] + solution.AtVec(c)
+	}
+	return theta
+}
+
+// Intervals of 1.96 combined standard errors cover the true coefficients as often as they should, whether prior or
+// regression has the better evidence.
+func TestRidgeErrorsCover(t *testing.T) {
+	seed := rand.Uint64()
+	random := rand.New(rand.NewPCG(seed, 0))
+	for _, c := range []struct {
+		m, p          int
+		lambda, noise float64
+		spread        float64 // of the weights, in decades
+	}{{400, 60, 0.02, 1, 0}, {400, 60, 0.5, 1, 0}, {100, 150, 0.1, 2, 0}, {3000, 60, 0.001, 1, 0}, {400, 60, 0.05, 1, 1}, {100, 150, 0.1, 2, 1.5}} {
+		const fraction, studies = 0.2, 12
+		inside, all := 0, 0
+		for range studies {
+			x := mat.NewDense(c.m, c.p, nil)
+			truth, prior, se, weights := make([]float64, c.p), make([]float64, c.p), make([]float64, c.p), make([]float64, c.p)
+			for i := range truth {
+				truth[i] = random.NormFloat64()
+				se[i] = 0.05 + 0.4*random.Float64()
+				weights[i] = math.Pow(10, c.spread*(random.Float64()-0.5))
+				prior[i] = truth[i] + se[i]*random.NormFloat64()
+			}
+			y := make([]float64, c.m)
+			for r := range y {
+				for i := range truth {
+					keep := fraction
+					if random.Float64() < fraction {
+						keep = fraction - 1
+					}
+					x.Set(r, i, keep)
+					y[r] += keep * truth[i]
+				}
+				y[r] += c.noise * random.NormFloat64()
+			}
+			theta := ridge(x, y, prior, weights, c.lambda)
+			RidgeErrors(se, Correction{Rows: c.m, Components: c.p, Variance: fraction * (1 - fraction), Residual: c.noise * c.noise, Lambda: c.lambda, Weights: weights})
+			for i := range truth {
+				all++
+				if math.Abs(theta[i]-truth[i]) < 1.96*se[i] {
+					inside++
+				}
+			}
+		}
+		if share := float64(inside) / float64(all); share < 0.91 || share > 0.98 {
+			t.Errorf("%+v: 95 %% intervals cover %.1f %%, seed %d", c, 100*share, seed)
+		}
+	}
+}

@@ -1,0 +1,211 @@
+package study
+
+import (
+	"errors"
+
+	"gonum.org/v1/gonum/stat"
+
+	"coar/internal/gradient"
+	"coar/internal/store"
+)
+
+// Prior are the attributions that a run's gradient rows give.
+type Prior struct {
+	sums *store.GradientSums
+	pool *gradient.Pool
+
+	// Weights [nComponents] say how far from the attributions a regression may move each: with their mean square over the
+	// examples, relative to that over all components, and a tenth for all.
+	Weights []float64
+}
+
+// OpenPrior opens the gradient sums of the run in dir; nil where it has none that are complete.
+//
+// Cost: reads the sums of all examples twice, for what these have in common.
+func OpenPrior(dir string, m *store.Manifest) (*Prior, error) {
+	sums, err := store.OpenGradients(dir)
+	if err != nil {
+		return nil, err
+	}
+	if sums.Rows == 0 {
+		return nil, sums.Close()
+	}
+	rows := gradient.Rows{Softened: sums.Softened, Kept: sums.Kept, MeanKeep: sums.MeanKeep}
+	for _, g := range m.Groups {
+		rows.Groups = append(rows.Groups, g.Rows)
+	}
+	p := &Prior{sums: sums, pool: gradient.NewPool(rows)}
+	for i := range m.NExamples() {
+		e, err := p.read(i)
+		if err != nil {
+			return nil, errors.Join(err, sums.Close())
+		}
+		p.pool.Add(e)
+	}
+	if err := p.weigh(m.NExamples()); err != nil {
+		return nil, errors.Join(err, sums.Close())
+	}
+	return p, nil
+}
+
+// leastWeight is what a component has that no example attributes anything to.
+const leastWeight = 0.1
+
+// weigh fills Weights.
+func (p *Prior) weigh(nExamples int) error {
+	p.Weights = make([]float64, len(p.sums.Softened))
+	total := 0.0
+	for i := range nExamples {
+		a, err := p.Estimate(i)
+		if err != nil {
+			return err
+		}
+		for c, v := range a.Theta {
+			p.Weights[c] += v * v
+			total += v * v
+		}
+	}
+	mean := total / float64(len(p.Weights))
+	for c, v := range p.Weights {
+		p.Weights[c] = leastWeight
+		if mean > 0 {
+			p.Weights[c] += v / mean
+		}
+	}
+	return nil
+}
+
+// Rows is the number of gradient rows that the attributions rest on, Missing that of others that are not complete.
+func (p *Prior) Rows() int    { return p.sums.Rows }
+func (p *Prior) Missing() int { return p.sums.Missing }
+
+// read returns what the rows say of one of the run's examples.
+func (p *Prior) read(example int) (gradient.Example, error) {
+	n := len(p.sums.Softened)
+	e := gradient.Example{Sum: make([]float64, n), SumSq: make([]float64, n), KeptSum: make([]float64, n)}
+	var err error
+	e.MeanMargin, err = p.sums.Read(example, e.Sum, e.SumSq, e.KeptSum)
+	return e, err
+}
+
+// Estimate returns the attributions of one of the run's examples.
+func (p *Prior) Estimate(example int) (gradient.Attributions, error) {
+	e, err := p.read(example)
+	if err != nil {
+		return gradient.Attributions{}, err
+	}
+	return p.pool.Estimate(e), nil
+}
+
+// Close closes the files.
+func (p *Prior) Close() error { return p.sums.Close() }
+
+// PriorDataset is a component dataset of which the gradient rows explain a part.
+type PriorDataset struct {
+	*ComponentDataset
+	Prior *Prior
+}
+
+// predictBytes bounds the attributions that Predictions holds at a time.
+const predictBytes = 64 << 20
+
+// Predictions fills dst [nRows, last-first] with the sums of the prior's attributions over what a row keeps.
+//
+// Cost: reads all keep-rows once for every 64 MiB of attributions; one addition per ablated entry of keep and example.
+func (d *PriorDataset) Predictions(first, last int, dst []float32) error {
+	nRows, p, _ := d.Shape()
+	width := max(1, min(last-first, predictBytes/(8*p)))
+	keep := make([]byte, p)
+	for from := first; from < last; from += width {
+		n := min(width, last-from)
+		theta, total, err := d.side(from, n)
+		if err != nil {
+			return err
+		}
+		sums := make([]float64, n)
+		for row := range nRows {
+			if err := d.KeepRow(row, keep); err != nil {
+				return err
+			}
+			copy(sums, total)
+			for c, k := range keep {
+				if k == 0 {
+					for i, v := range theta[c*n : (c+1)*n] {
+						sums[i] -= v
+					}
+				}
+			}
+			for i, v := range sums {
+				dst[row*(last-first)+from-first+i] = float32(v)
+			}
+		}
+	}
+	return nil
+}
+
+// side reads the attributions of n examples side by side: theta [nComponents][n], and their sums [n].
+func (d *PriorDataset) side(first, n int) (theta, total []float64, err error) {
+	_, p, _ := d.Shape()
+	theta, total = make([]float64, p*n), make([]float64, n)
+	for i := range n {
+		a, err := d.Prior.Estimate(d.Example(first + i))
+		if err != nil {
+			return nil, nil, err
+		}
+		for c, v := range a.Theta {
+			theta[c*n+i] = v
+			total[i] += v
+		}
+	}
+	return theta, total, nil
+}
+
+// PriorScore says how the prior alone does on an example's hard rows, none of which it was made from.
+type PriorScore struct {
+	Intercept   float64 // logits: the mean of what the prior leaves of the margins
+	MSE         float64 // logits², with that intercept
+	Correlation float64 // over the rows; 0 where either side is constant
+}
+
+// Alone scores the prior alone on every hard row, example by example.
+//
+// Cost: as Predictions, for blocks of examples of which margins and predictions take up to 64 MiB.
+func (d *PriorDataset) Alone(visit func(i int, s PriorScore) error) error {
+	nRows, _, nExamples := d.Shape()
+	block := max(1, min(nExamples, predictBytes/(8*nRows)))
+	margins, predicted := make([]float32, nRows*block), make([]float32, nRows*block)
+	for first := 0; first < nExamples; first += block {
+		n := min(block, nExamples-first)
+		if err := d.Margins(first, first+n, margins[:nRows*n]); err != nil {
+			return err
+		}
+		if err := d.Predictions(first, first+n, predicted[:nRows*n]); err != nil {
+			return err
+		}
+		for i := range n {
+			if err := visit(first+i, scoreColumn(margins[:nRows*n], predicted[:nRows*n], i, n)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// scoreColumn compares column i of two arrays of n columns.
+func scoreColumn(margins, predicted []float32, i, n int) PriorScore {
+	var y, q []float64
+	for at := i; at < len(margins); at += n {
+		y, q = append(y, float64(margins[at])), append(q, float64(predicted[at]))
+	}
+	meanY, varY := stat.PopMeanVariance(y, nil)
+	meanQ, varQ := stat.PopMeanVariance(q, nil)
+	s := PriorScore{Intercept: meanY - meanQ}
+	for r := range y {
+		rest := y[r] - q[r] - s.Intercept
+		s.MSE += rest * rest / float64(len(y))
+	}
+	if varY > 0 && varQ > 0 {
+		s.Correlation = stat.Correlation(q, y, nil)
+	}
+	return s
+}
