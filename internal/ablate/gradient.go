@@ -105,8 +105,15 @@ func (e *Engine) gradientBatch(ex Examples) int {
 		batches := (n + size - 1) / size
 		return (batches + workers - 1) / workers * size
 	}
-	const worth = 9. / 10 // below that, a smaller batch saves more than it costs
-	for size > 4 && float64(done(size/2)) < worth*float64(done(size)) {
+	const worth, vectors = 9. / 10, 6. / 10 // below these, a smaller batch saves more than it costs; the second where it fills no vector
+	for size > 4 {
+		least := worth
+		if size/2 < e.Set.Lanes {
+			least = vectors
+		}
+		if float64(done(size/2)) >= least*float64(done(size)) {
+			break
+		}
 		size /= 2
 	}
 	return size

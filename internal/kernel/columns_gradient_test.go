@@ -254,7 +254,7 @@ func geluSlopeReference(x float64) float64 {
 	return math.Erfc(-x/math.Sqrt2)/2 + x*math.Exp(-x*x/2)/math.Sqrt(2*math.Pi)
 }
 
-func TestGELUGradientMatchesDefinition(t *testing.T) {
+func TestGELUSlopeMatchesDefinition(t *testing.T) {
 	const bound = 5e-7
 	for _, set := range Available() {
 		t.Run(set.Name, func(t *testing.T) {
@@ -262,20 +262,20 @@ func TestGELUGradientMatchesDefinition(t *testing.T) {
 			for i := range 300001 {
 				x = append(x, float32(i-150000)/10000)
 			}
-			x = append(x, 20, -20, 100, -1e4, 1e18, -1e30, 3e38, -3e38, float32(math.Inf(1)))
+			x = append(x, 20, -20, 100, -1e4, 1e18, -1e30, 3e38, -3e38, float32(math.Inf(1)), float32(math.Inf(-1)))
 			c := &Columns{Rows: 1, Cols: len(x), X: append(x, make([]float32, Slack)...), Y: make([]float32, len(x)+Slack), G: make([]float32, len(x)+Slack)}
-			for i := range c.G {
-				c.G[i] = 1
-			}
-			set.GELUGradient(c)
+			set.GELUSlope(c)
+			plain := *c
+			plain.Y = make([]float32, len(c.Y))
+			set.GELU(&plain)
 			worst, at := 0.0, float32(0)
 			for i, v := range x {
-				want := 1.0
-				if v < 1e3 {
-					want = geluSlopeReference(float64(v))
-				}
-				if e := math.Abs(float64(c.Y[i]) - want); e > worst || math.IsNaN(e) {
+				want := geluSlopeReference(math.Max(-1e3, math.Min(1e3, float64(v))))
+				if e := math.Abs(float64(c.G[i]) - want); e > worst || math.IsNaN(e) {
 					worst, at = e, v
+				}
+				if d := math.Abs(float64(c.Y[i] - plain.Y[i])); d > 1e-6*math.Max(1, math.Abs(float64(v))) {
+					t.Fatalf("GELU(%g) is %g with the slope, %g without", v, c.Y[i], plain.Y[i])
 				}
 			}
 			t.Logf("largest error %.2g at %g", worst, at)
@@ -286,21 +286,61 @@ func TestGELUGradientMatchesDefinition(t *testing.T) {
 	}
 }
 
-func TestGELUGradientOfOddLengths(t *testing.T) {
+func TestGELUSlopeAndMultiplyOfOddLengths(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 5))
 	for _, set := range Available() {
 		for n := 1; n <= 50; n++ {
 			c := gradientBlock(rng, set, 1, n, 2)
 			if n > 4 {
-				c.X[3], c.G[4] = float32(math.NaN()), float32(math.Inf(-1))
+				c.X[3] = float32(math.NaN())
 			}
-			set.GELUGradient(c)
+			before := append([]float32(nil), c.G...)
+			set.GELUSlope(c)
 			checkGuards(t, set, c)
 			for j, v := range c.X[:n] {
-				g := float64(c.G[j])
-				want, got := g*geluSlopeReference(float64(v)), float64(c.Y[j])
-				if math.IsNaN(want) != math.IsNaN(got) || math.Abs(got-want) > 5e-7*math.Abs(g) {
-					t.Fatalf("%s: element %d of %d: %g·GELU'(%g) = %g, want %g", set.Name, j, n, g, v, got, want)
+				want, got := geluSlopeReference(float64(v)), float64(c.G[j])
+				if math.IsNaN(want) != math.IsNaN(got) || math.Abs(got-want) > 5e-7 {
+					t.Fatalf("%s: element %d of %d: GELU'(%g) = %g, want %g", set.Name, j, n, v, got, want)
+				}
+			}
+			for i := (n + set.Lanes - 1) / set.Lanes * set.Lanes; i < len(c.G); i++ {
+				if c.G[i] != before[i] {
+					t.Fatalf("%s: element %d beyond %d slopes became %g", set.Name, i, n, c.G[i])
+				}
+			}
+			set.Multiply(c)
+			checkGuards(t, set, c)
+			for j, v := range c.X[:n] {
+				if want := v * c.G[j]; c.Y[j] != want && want == want {
+					t.Fatalf("%s: element %d of %d: %g·%g = %g", set.Name, j, n, v, c.G[j], c.Y[j])
+				}
+			}
+		}
+	}
+}
+
+func TestAffineMatchesDefinition(t *testing.T) {
+	rng := rand.New(rand.NewPCG(11, 11))
+	for _, set := range Available() {
+		for n := 1; n <= 50; n++ {
+			for _, add := range []bool{false, true} {
+				c := gradientBlock(rng, set, 1, n, 2)
+				if add {
+					c.Res = normals(rng, len(c.Y))
+				}
+				if n > 3 {
+					c.X[3] = float32(math.NaN())
+				}
+				set.Affine(c)
+				checkGuards(t, set, c)
+				for j, x := range c.X[:n] {
+					want, size := float64(c.Gamma[0])*float64(x)+float64(c.Beta[0]), math.Abs(float64(c.Gamma[0])*float64(x))+math.Abs(float64(c.Beta[0]))
+					if add {
+						want, size = want+float64(c.Res[j]), size+math.Abs(float64(c.Res[j]))
+					}
+					if got := float64(c.Y[j]); math.IsNaN(want) != math.IsNaN(got) || math.Abs(got-want) > 3e-7*size {
+						t.Fatalf("%s: element %d of %d is %g, want %g", set.Name, j, n, got, want)
+					}
 				}
 			}
 		}

@@ -47,8 +47,8 @@ func (s *Set) LayerNorm(c *Columns) { s.layerNorm(c) }
 // GELU writes x·Φ(x) of the first c.Cols elements of X to Y, rounded up to whole vectors. Absolute error below 5e-7 for |x| <= 10.
 func (s *Set) GELU(c *Columns) { s.gelu(c) }
 
-// derivatives are the kernels of gradients with respect to X.
-type derivatives struct{ softmax, layerNorm, gelu func(*Columns) }
+// derivatives are the kernels of gradients with respect to X, and what they need.
+type derivatives struct{ softmax, layerNorm, geluSlope, multiply, affine func(*Columns) }
 
 // SoftmaxGradient writes to Y the gradient of a column-wise softmax whose result is c.X: X∘(G − Σ X∘G).
 // Error below 2⁻²³·(rows + 2)·x·Σ|x·g|, the sum over the column, plus 2⁻²²·x·|g|.
@@ -58,9 +58,16 @@ func (s *Set) SoftmaxGradient(c *Columns) { s.back.softmax(c) }
 // Error below 4e-6·(largest |Gamma·G| of the column)/σ + 2⁻²³·|y|, σ the column's spread, for columns whose spread is not small beside their mean.
 func (s *Set) LayerNormGradient(c *Columns) { s.back.layerNorm(c) }
 
-// GELUGradient writes G·(Φ(x) + x·φ(x)) of the first c.Cols elements of X to Y, rounded up to whole vectors, φ the density of the
-// normal distribution. Error below 5e-7·|g|, however large x.
-func (s *Set) GELUGradient(c *Columns) { s.back.gelu(c) }
+// GELUSlope writes what GELU does to Y, and to G its derivative Φ(x) + x·φ(x), φ the density of the normal distribution; both
+// rounded up to whole vectors. Absolute error of the derivative below 5e-7, however large x.
+func (s *Set) GELUSlope(c *Columns) { s.back.geluSlope(c) }
+
+// Affine writes Gamma[0]·X + Beta[0] + Res of the first c.Cols elements to Y, rounded up to whole vectors; Res may be empty.
+// It rounds as a tile of the set does.
+func (s *Set) Affine(c *Columns) { s.back.affine(c) }
+
+// Multiply writes X∘G of the first c.Cols elements to Y, rounded up to whole vectors.
+func (s *Set) Multiply(c *Columns) { s.back.multiply(c) }
 
 // Dots writes Y[r·YStride] = Σ_j X[r·XStride+j]·G[r·GStride+j] over j < Cols, Cols >= 1; nothing beyond the rows is read.
 // Error below 2⁻²³·(Cols + 4)·Σ|x·g|. The order of additions depends on Cols and the vectors' length alone.

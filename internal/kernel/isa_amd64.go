@@ -23,7 +23,7 @@ func assembled() []*Set {
 func avx512() *Set {
 	return &Set{Name: "avx512", Lanes: 16, MaxRows: 8, MaxVecs: 3,
 		softmax: softmaxAVX512, layerNorm: layerNormAVX512, gelu: geluAVX512, gradient: gradientAVX512, signs: signsAVX512,
-		back: derivatives{softmaxGradientAVX512, layerNormGradientAVX512, geluGradientAVX512}, transpose: transposeAVX2, dots: dotsAVX512,
+		back: derivatives{softmaxGradientAVX512, layerNormGradientAVX512, geluSlopeAVX512, multiplyAVX512, affineAVX512}, transpose: transposeAVX2, dots: dotsAVX512,
 		winoIn: winogradInputAVX512, winoOut: winogradOutputAVX512,
 		tiles: [MaxRows][]func(*Tile){
 			{tile1x1AVX512, tile1x2AVX512, tile1x3AVX512},
@@ -54,7 +54,7 @@ func avx512BF16() *bf16 {
 func avx2() *Set {
 	return &Set{Name: "avx2", Lanes: 8, MaxRows: 6, MaxVecs: 2,
 		softmax: softmaxAVX2, layerNorm: layerNormAVX2, gelu: geluAVX2, gradient: gradientAVX2, signs: signsAVX2,
-		back: derivatives{softmaxGradientAVX2, layerNormGradientAVX2, geluGradientAVX2}, transpose: transposeAVX2, dots: dotsAVX2,
+		back: derivatives{softmaxGradientAVX2, layerNormGradientAVX2, geluSlopeAVX2, multiplyAVX2, affineAVX2}, transpose: transposeAVX2, dots: dotsAVX2,
 		winoIn: winogradInputAVX2, winoOut: winogradOutputAVX2,
 		tiles: [MaxRows][]func(*Tile){
 			{tile1x1AVX2, tile1x2AVX2},

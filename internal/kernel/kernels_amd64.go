@@ -149,10 +149,20 @@ func softmaxGradientAVX512(c *Columns)
 //go:noescape
 func layerNormGradientAVX512(c *Columns)
 
-// geluGradientAVX512 writes the gradient of the exact GELU of row 0 of X to row 0 of Y.
+// geluSlopeAVX512 writes the exact GELU of row 0 of X to row 0 of Y and its derivative to row 0 of G.
 //
 //go:noescape
-func geluGradientAVX512(c *Columns)
+func geluSlopeAVX512(c *Columns)
+
+// multiplyAVX512 writes the products of row 0 of X and of G to row 0 of Y.
+//
+//go:noescape
+func multiplyAVX512(c *Columns)
+
+// affineAVX512 writes Gamma[0]·X + Beta[0] + Res of row 0 to row 0 of Y.
+//
+//go:noescape
+func affineAVX512(c *Columns)
 
 // dotsAVX512 writes the sum of products of each row of X with its row of G to a row of Y.
 //
@@ -264,10 +274,20 @@ func softmaxGradientAVX2(c *Columns)
 //go:noescape
 func layerNormGradientAVX2(c *Columns)
 
-// geluGradientAVX2 writes the gradient of the exact GELU of row 0 of X to row 0 of Y.
+// geluSlopeAVX2 writes the exact GELU of row 0 of X to row 0 of Y and its derivative to row 0 of G.
 //
 //go:noescape
-func geluGradientAVX2(c *Columns)
+func geluSlopeAVX2(c *Columns)
+
+// multiplyAVX2 writes the products of row 0 of X and of G to row 0 of Y.
+//
+//go:noescape
+func multiplyAVX2(c *Columns)
+
+// affineAVX2 writes Gamma[0]·X + Beta[0] + Res of row 0 to row 0 of Y.
+//
+//go:noescape
+func affineAVX2(c *Columns)
 
 // dotsAVX2 writes the sum of products of each row of X with its row of G to a row of Y.
 //

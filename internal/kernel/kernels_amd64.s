@@ -5606,9 +5606,9 @@ layerNormGradient_AVX512_done:
 	VZEROUPPER
 	RET
 
-// func geluGradientAVX512(c *Columns)
+// func geluSlopeAVX512(c *Columns)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·geluGradientAVX512(SB), NOSPLIT, $0-8
+TEXT ·geluSlopeAVX512(SB), NOSPLIT, $0-8
 	VMOVUPS expLo<>+0(SB), Z8
 	VMOVUPS expHi<>+0(SB), Z9
 	VMOVUPS geluLo<>+0(SB), Z10
@@ -5626,12 +5626,10 @@ TEXT ·geluGradientAVX512(SB), NOSPLIT, $0-8
 	MOVQ    160(R15), R14
 	SHLQ    $0x02, R14
 
-geluGradient_AVX512_columns:
+geluSlope_AVX512_columns:
 	CMPQ         R8, $0x00
-	JLE          geluGradient_AVX512_done
+	JLE          geluSlope_AVX512_done
 	VMOVUPS      (AX), Z0
-	VMAXPS       Z0, Z10, Z0
-	VMINPS       Z0, Z11, Z0
 	VANDPS       abs<>+0(SB), Z0, Z1
 	VMOVUPS      one<>+0(SB), Z3
 	VMOVAPS      Z3, Z4
@@ -5666,22 +5664,99 @@ geluGradient_AVX512_columns:
 	VMULPS       Z5, Z6, Z4
 	VMULPS       Z4, Z2, Z2
 	VMOVUPS      half<>+0(SB), Z3
-	VSUBPS       Z2, Z3, Z2
-	VMOVUPS      abs<>+0(SB), Z1
-	VANDNPS      Z0, Z1, Z1
-	VXORPS       Z1, Z2, Z2
-	VADDPS       Z3, Z2, Z2
-	VMULPS       Z0, Z4, Z4
-	VFMADD231PS  invSqrt2Pi<>+0(SB), Z4, Z2
-	VMULPS       (R13), Z2, Z2
-	VMOVUPS      Z2, (BX)
+	VSUBPS       Z2, Z3, Z5
+	VMOVUPS      abs<>+0(SB), Z6
+	VANDNPS      Z0, Z6, Z6
+	VXORPS       Z6, Z5, Z5
+	VADDPS       Z3, Z5, Z5
+	VMAXPS       Z0, Z10, Z3
+	VMINPS       Z3, Z11, Z3
+	VMULPS       Z3, Z4, Z4
+	VFMADD231PS  invSqrt2Pi<>+0(SB), Z4, Z5
+	VMOVUPS      Z5, (R13)
+	VPXORD       Z4, Z4, Z4
+	VMAXPS       Z0, Z4, Z4
+	VFNMADD231PS Z1, Z2, Z4
+	VMOVUPS      Z4, (BX)
 	ADDQ         $0x40, R13
 	ADDQ         $0x40, AX
 	ADDQ         $0x40, BX
 	SUBQ         $0x10, R8
-	JMP          geluGradient_AVX512_columns
+	JMP          geluSlope_AVX512_columns
 
-geluGradient_AVX512_done:
+geluSlope_AVX512_done:
+	VZEROUPPER
+	RET
+
+// func multiplyAVX512(c *Columns)
+// Requires: AVX, AVX512F
+TEXT ·multiplyAVX512(SB), NOSPLIT, $0-8
+	MOVQ c+0(FP), R15
+	MOVQ (R15), AX
+	MOVQ 24(R15), BX
+	MOVQ 112(R15), CX
+	MOVQ 120(R15), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	MOVQ 96(R15), SI
+	MOVQ 104(R15), R8
+	MOVQ 136(R15), R13
+	MOVQ 160(R15), R14
+	SHLQ $0x02, R14
+
+multiply_AVX512_columns:
+	CMPQ    R8, $0x00
+	JLE     multiply_AVX512_done
+	VMOVUPS (AX), Z0
+	VMULPS  (R13), Z0, Z0
+	VMOVUPS Z0, (BX)
+	ADDQ    $0x40, R13
+	ADDQ    $0x40, AX
+	ADDQ    $0x40, BX
+	SUBQ    $0x10, R8
+	JMP     multiply_AVX512_columns
+
+multiply_AVX512_done:
+	VZEROUPPER
+	RET
+
+// func affineAVX512(c *Columns)
+// Requires: AVX, AVX512F
+TEXT ·affineAVX512(SB), NOSPLIT, $0-8
+	MOVQ         c+0(FP), R15
+	MOVQ         (R15), AX
+	MOVQ         24(R15), BX
+	MOVQ         112(R15), CX
+	MOVQ         120(R15), DX
+	SHLQ         $0x02, CX
+	SHLQ         $0x02, DX
+	MOVQ         96(R15), SI
+	MOVQ         104(R15), R8
+	MOVQ         48(R15), R9
+	VBROADCASTSS (R9), Z0
+	MOVQ         72(R15), R9
+	VBROADCASTSS (R9), Z1
+	MOVQ         168(R15), R10
+	MOVQ         176(R15), R11
+
+affine_AVX512_columns:
+	CMPQ        R8, $0x00
+	JLE         affine_AVX512_done
+	VMOVUPS     (AX), Z2
+	VFMADD213PS Z1, Z0, Z2
+	TESTQ       R11, R11
+	JZ          affine_AVX512_plain
+	VADDPS      (R10), Z2, Z2
+	ADDQ        $0x40, R10
+
+affine_AVX512_plain:
+	VMOVUPS Z2, (BX)
+	ADDQ    $0x40, AX
+	ADDQ    $0x40, BX
+	SUBQ    $0x10, R8
+	JMP     affine_AVX512_columns
+
+affine_AVX512_done:
 	VZEROUPPER
 	RET
 
@@ -9246,9 +9321,9 @@ layerNormGradient_AVX2_done:
 	VZEROUPPER
 	RET
 
-// func geluGradientAVX2(c *Columns)
+// func geluSlopeAVX2(c *Columns)
 // Requires: AVX, AVX2, FMA3
-TEXT ·geluGradientAVX2(SB), NOSPLIT, $0-8
+TEXT ·geluSlopeAVX2(SB), NOSPLIT, $0-8
 	VMOVUPS expLo<>+0(SB), Y8
 	VMOVUPS expHi<>+0(SB), Y9
 	VMOVUPS geluLo<>+0(SB), Y10
@@ -9266,12 +9341,10 @@ TEXT ·geluGradientAVX2(SB), NOSPLIT, $0-8
 	MOVQ    160(R15), R14
 	SHLQ    $0x02, R14
 
-geluGradient_AVX2_columns:
+geluSlope_AVX2_columns:
 	CMPQ         R8, $0x00
-	JLE          geluGradient_AVX2_done
+	JLE          geluSlope_AVX2_done
 	VMOVUPS      (AX), Y0
-	VMAXPS       Y0, Y10, Y0
-	VMINPS       Y0, Y11, Y0
 	VANDPS       abs<>+0(SB), Y0, Y1
 	VMOVUPS      one<>+0(SB), Y3
 	VMOVAPS      Y3, Y4
@@ -9306,22 +9379,99 @@ geluGradient_AVX2_columns:
 	VMULPS       Y5, Y6, Y4
 	VMULPS       Y4, Y2, Y2
 	VMOVUPS      half<>+0(SB), Y3
-	VSUBPS       Y2, Y3, Y2
-	VMOVUPS      abs<>+0(SB), Y1
-	VANDNPS      Y0, Y1, Y1
-	VXORPS       Y1, Y2, Y2
-	VADDPS       Y3, Y2, Y2
-	VMULPS       Y0, Y4, Y4
-	VFMADD231PS  invSqrt2Pi<>+0(SB), Y4, Y2
-	VMULPS       (R13), Y2, Y2
-	VMOVUPS      Y2, (BX)
+	VSUBPS       Y2, Y3, Y5
+	VMOVUPS      abs<>+0(SB), Y6
+	VANDNPS      Y0, Y6, Y6
+	VXORPS       Y6, Y5, Y5
+	VADDPS       Y3, Y5, Y5
+	VMAXPS       Y0, Y10, Y3
+	VMINPS       Y3, Y11, Y3
+	VMULPS       Y3, Y4, Y4
+	VFMADD231PS  invSqrt2Pi<>+0(SB), Y4, Y5
+	VMOVUPS      Y5, (R13)
+	VXORPS       Y4, Y4, Y4
+	VMAXPS       Y0, Y4, Y4
+	VFNMADD231PS Y1, Y2, Y4
+	VMOVUPS      Y4, (BX)
 	ADDQ         $0x20, R13
 	ADDQ         $0x20, AX
 	ADDQ         $0x20, BX
 	SUBQ         $0x08, R8
-	JMP          geluGradient_AVX2_columns
+	JMP          geluSlope_AVX2_columns
 
-geluGradient_AVX2_done:
+geluSlope_AVX2_done:
+	VZEROUPPER
+	RET
+
+// func multiplyAVX2(c *Columns)
+// Requires: AVX
+TEXT ·multiplyAVX2(SB), NOSPLIT, $0-8
+	MOVQ c+0(FP), R15
+	MOVQ (R15), AX
+	MOVQ 24(R15), BX
+	MOVQ 112(R15), CX
+	MOVQ 120(R15), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	MOVQ 96(R15), SI
+	MOVQ 104(R15), R8
+	MOVQ 136(R15), R13
+	MOVQ 160(R15), R14
+	SHLQ $0x02, R14
+
+multiply_AVX2_columns:
+	CMPQ    R8, $0x00
+	JLE     multiply_AVX2_done
+	VMOVUPS (AX), Y0
+	VMULPS  (R13), Y0, Y0
+	VMOVUPS Y0, (BX)
+	ADDQ    $0x20, R13
+	ADDQ    $0x20, AX
+	ADDQ    $0x20, BX
+	SUBQ    $0x08, R8
+	JMP     multiply_AVX2_columns
+
+multiply_AVX2_done:
+	VZEROUPPER
+	RET
+
+// func affineAVX2(c *Columns)
+// Requires: AVX, FMA3
+TEXT ·affineAVX2(SB), NOSPLIT, $0-8
+	MOVQ         c+0(FP), R15
+	MOVQ         (R15), AX
+	MOVQ         24(R15), BX
+	MOVQ         112(R15), CX
+	MOVQ         120(R15), DX
+	SHLQ         $0x02, CX
+	SHLQ         $0x02, DX
+	MOVQ         96(R15), SI
+	MOVQ         104(R15), R8
+	MOVQ         48(R15), R9
+	VBROADCASTSS (R9), Y0
+	MOVQ         72(R15), R9
+	VBROADCASTSS (R9), Y1
+	MOVQ         168(R15), R10
+	MOVQ         176(R15), R11
+
+affine_AVX2_columns:
+	CMPQ        R8, $0x00
+	JLE         affine_AVX2_done
+	VMOVUPS     (AX), Y2
+	VFMADD213PS Y1, Y0, Y2
+	TESTQ       R11, R11
+	JZ          affine_AVX2_plain
+	VADDPS      (R10), Y2, Y2
+	ADDQ        $0x20, R10
+
+affine_AVX2_plain:
+	VMOVUPS Y2, (BX)
+	ADDQ    $0x20, AX
+	ADDQ    $0x20, BX
+	SUBQ    $0x08, R8
+	JMP     affine_AVX2_columns
+
+affine_AVX2_done:
 	VZEROUPPER
 	RET
 

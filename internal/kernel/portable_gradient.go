@@ -4,7 +4,7 @@ import "math"
 
 // portableDerivatives is the specification of the kernels of gradients, in plain Go.
 func portableDerivatives() derivatives {
-	return derivatives{softmaxGradientPortable, layerNormGradientPortable, geluGradientPortable}
+	return derivatives{softmaxGradientPortable, layerNormGradientPortable, geluSlopePortable, multiplyPortable, affinePortable}
 }
 
 func softmaxGradientPortable(c *Columns) {
@@ -40,9 +40,25 @@ func layerNormGradientPortable(c *Columns) {
 	}
 }
 
-func geluGradientPortable(c *Columns) {
+func geluSlopePortable(c *Columns) {
 	for j, x := range c.X[:c.Cols] {
-		c.Y[j] = c.G[j] * geluSlope(x)
+		c.Y[j], c.G[j] = geluOf(x), geluSlope(x)
+	}
+}
+
+func multiplyPortable(c *Columns) {
+	for j, x := range c.X[:c.Cols] {
+		c.Y[j] = x * c.G[j]
+	}
+}
+
+func affinePortable(c *Columns) {
+	for j, x := range c.X[:c.Cols] {
+		y := x*c.Gamma[0] + c.Beta[0]
+		if len(c.Res) > 0 {
+			y += c.Res[j]
+		}
+		c.Y[j] = y
 	}
 }
 

@@ -2,6 +2,7 @@ package models
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -93,7 +94,8 @@ func BenchmarkGradientRow(b *testing.B) {
 				}
 				return nil
 			}
-			var times [2]time.Duration
+			const inTurn = 4                                          // rows of a program before it is the other's turn, and the caches'
+			fastest := [2]time.Duration{math.MaxInt64, math.MaxInt64} // turns: others' work on the machine only adds
 			rows := 0
 			forward := func() {
 				progs[0].SetKeep(keeps[rows%nRows])
@@ -113,13 +115,15 @@ func BenchmarkGradientRow(b *testing.B) {
 			for b.Loop() {
 				for i, run := range []func(){forward, gradient} {
 					start := time.Now()
-					run()
-					times[i] += time.Since(start)
+					for range inTurn {
+						run()
+						rows++
+					}
+					fastest[i] = min(fastest[i], time.Since(start))
 				}
-				rows++
 			}
-			b.ReportMetric(float64(rows*c.batch)/times[1].Seconds(), "gradients/s")
-			b.ReportMetric(times[1].Seconds()/times[0].Seconds(), "forwards")
+			b.ReportMetric(float64(inTurn*c.batch)/fastest[1].Seconds(), "gradients/s")
+			b.ReportMetric(fastest[1].Seconds()/fastest[0].Seconds(), "forwards")
 			b.ReportMetric(float64(progs[1].Bytes())/(1<<20), "MiB")
 		})
 	}

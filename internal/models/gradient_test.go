@@ -91,6 +91,7 @@ func TestKeepGradientsAgreeWithPyTorch(t *testing.T) {
 		name := filepath.Base(file[:len(file)-len(".json")])
 		t.Run(name, func(t *testing.T) {
 			net, want := readGolden(t, name), readGradients(t, name)
+			skipSlow(t, set, net)
 			m := openGolden(t, net)
 			n, p, size := len(want.Labels), m.Components(), 3*net.Side*net.Side
 			prog, err := m.NewProgram(Build{Set: set, Batch: n, Height: net.Side, Width: net.Side, Gradients: true})
@@ -120,6 +121,15 @@ func TestKeepGradientsAgreeWithPyTorch(t *testing.T) {
 	}
 	if 20*flipped > count {
 		t.Errorf("%d of %d gradients are off by more than rounding", flipped, count)
+	}
+}
+
+// skipSlow skips a network that takes portable kernels minutes.
+func skipSlow(t *testing.T, set *kernel.Set, net golden) {
+	t.Helper()
+	big := net.Side > 32
+	if big && testing.Short() || big && set.Name == "portable" && os.Getenv("COAR_SLOW") == "" {
+		t.Skip("minutes with portable kernels; COAR_SLOW=1 runs it")
 	}
 }
 
@@ -154,42 +164,97 @@ func TestKeepGradientsDoNotDependOnTheBatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"resnet20_28", "resnet18_64"} {
+	for _, name := range []string{"resnet20_28", "resnet18_64", "vit_small", "vit_28"} {
+		t.Run(name, func(t *testing.T) { checkBatches(t, set, name) })
+	}
+}
+
+func checkBatches(t *testing.T, set *kernel.Set, name string) {
+	net := readGolden(t, name)
+	skipSlow(t, set, net)
+	m := openGolden(t, net)
+	const n = 5
+	size, p := 3*net.Side*net.Side, m.Components()
+	images, keep := draw("images", n*size), keepRow(0, 1, p, net.Fraction)
+	wanted := make([]bool, p)
+	for c := range wanted {
+		wanted[c] = keep[c] != 1
+	}
+	var first [][]float32
+	for _, batch := range []int{8, 1, 2, 5} {
+		prog, err := m.NewProgram(Build{Set: set, Batch: batch, Height: net.Side, Width: net.Side, Gradients: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var grads [][]float32
+		for at := 0; at < n; at += batch {
+			count := min(batch, n-at)
+			copy(prog.Images(), images[at*size:(at+count)*size])
+			prog.Load()
+			prog.SetWanted(wanted)
+			_, g := gradients(t, prog, keep, make([]int, count))
+			grads = append(grads, g...)
+		}
+		if first == nil {
+			first = grads
+		}
+		for i := range grads {
+			if !slices.Equal(grads[i], first[i]) {
+				t.Errorf("%s: in batches of %d, example %d has another gradient", name, batch, i)
+			}
+		}
+		if err := prog.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Asking for fewer derivatives changes those that are asked for by no more than rounding, at soft values as at 0 and 1.
+func TestKeepGradientsOfWantedRowsAlone(t *testing.T) {
+	set, err := kernel.Detect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"resnet20_28", "vit_small", "vit_28"} {
 		net := readGolden(t, name)
 		m := openGolden(t, net)
-		const n = 5
-		size, p := 3*net.Side*net.Side, m.Components()
-		images, keep := draw("images", n*size), keepRow(0, 1, p, net.Fraction)
-		wanted := make([]bool, p)
-		for c := range wanted {
-			wanted[c] = keep[c] != 1
+		p, labels := m.Components(), []int{3, 1}
+		prog, err := m.NewProgram(Build{Set: set, Batch: len(labels), Height: net.Side, Width: net.Side, Gradients: true})
+		if err != nil {
+			t.Fatal(err)
 		}
-		var first [][]float32
-		for _, batch := range []int{8, 1, 2, 5} {
-			prog, err := m.NewProgram(Build{Set: set, Batch: batch, Height: net.Side, Width: net.Side, Gradients: true})
-			if err != nil {
-				t.Fatal(err)
-			}
-			var grads [][]float32
-			for at := 0; at < n; at += batch {
-				count := min(batch, n-at)
-				copy(prog.Images(), images[at*size:(at+count)*size])
-				prog.Load()
-				prog.SetWanted(wanted)
-				_, g := gradients(t, prog, keep, make([]int, count))
-				grads = append(grads, g...)
-			}
-			if first == nil {
-				first = grads
-			}
-			for i := range grads {
-				if !slices.Equal(grads[i], first[i]) {
-					t.Errorf("%s: in batches of %d, example %d has another gradient", name, batch, i)
+		copy(prog.Images(), draw("images", len(prog.Images())))
+		prog.Load()
+		all, some := make([]bool, p), make([]bool, p)
+		u := draw("wanted", p)
+		for c := range all {
+			all[c], some[c] = true, u[c] < -.6
+		}
+		for r := range 2 {
+			keep := keepRow(r, 2, p, .1)
+			prog.SetWanted(all)
+			_, want := gradients(t, prog, keep, labels)
+			prog.SetWanted(some)
+			_, got := gradients(t, prog, keep, labels)
+			for i := range labels {
+				var off, norm float64
+				for c, v := range got[i] {
+					if !some[c] {
+						if v != 0 {
+							t.Fatalf("%s: component %d has the derivative %g, which nobody wanted", name, c, v)
+						}
+						continue
+					}
+					off += float64(v-want[i][c]) * float64(v-want[i][c])
+					norm += float64(v) * float64(v)
+				}
+				if !(math.Sqrt(off) <= 2e-5*math.Sqrt(norm)) {
+					t.Errorf("%s, row %d, example %d: relative difference %g", name, r, i, math.Sqrt(off/norm))
 				}
 			}
-			if err := prog.Close(); err != nil {
-				t.Fatal(err)
-			}
+		}
+		if err := prog.Close(); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -72,7 +72,7 @@ func (l linear) layer(t map[string][]float32) nn.Layer {
 }
 
 func dense(weight, bias string, out, in int, t map[string][]float32) nn.Layer {
-	return nn.Layer{Key: weight, Weight: t[weight], Shift: t[bias], Out: out, In: in, Kernel: 1, Stride: 1}
+	return nn.Layer{Key: weight, Weight: t[weight], Shift: t[bias], Out: out, In: in, Kernel: 1, Stride: 1, Derived: &nn.Derived{}}
 }
 
 // imagenet is the normalisation that torchvision's models were trained with.

@@ -159,11 +159,13 @@ func (m *Model) Components() int {
 }
 
 // Batch proposes how many of n examples of h x w pixels one run should take: a whole vector of interleaved examples,
-// or as many sequences of tokens as leave an activation in the cache, in batches of equal size.
+// or as many sequences of tokens as leave room beside an activation in a core's cache, in batches of equal size. Of longer
+// sequences it is a few, so that vectors are full and a layer's weights are read for several examples at a time.
 func (m *Model) Batch(n, h, w int) int {
 	if m.widest != nil {
-		const cache = 24 << 20 // bytes of an activation
-		most := max(1, min(n, cache/(4*max(1, m.widest(h, w)))))
+		const few, cache, large = 10, 1 << 20, 24 << 20 // examples; bytes of an activation, where it can and where it cannot stay in L2
+		each := 4 * max(1, m.widest(h, w))
+		most := max(1, min(n, max(cache/each, min(few, large/each))))
 		batches := (n + most - 1) / most
 		return max(1, (n+batches-1)/batches)
 	}

@@ -118,11 +118,19 @@ func visionTransformer(s shapes, o Options) (*blueprint, error) {
 func (bp *blueprint) transformer(v vitSizes, blocks []encoderBlock, head linear, tokens int) {
 	var t map[string][]float32
 	var pos []float32
+	layers := map[string]nn.Layer{} // by the key of the weight or of the module
 	bp.bind = func(bound map[string][]float32) {
 		t, pos = bound, make([]float32, tokens*v.width)
 		for i, x := range t["encoder.pos_embedding"] { // [T, D] to [D, T]
 			pos[i%v.width*tokens+i/v.width] = x
 		}
+		for _, e := range blocks {
+			layers[e.inProj()] = dense(e.inProj(), e.inProjBias(), 3*v.width, v.width, t)
+			for _, l := range []linear{e.out, e.mlp0, e.mlp3} {
+				layers[l.key] = l.layer(t)
+			}
+		}
+		layers[head.key] = head.layer(t)
 	}
 	bp.build = func(b *nn.Builder) *nn.Map {
 		norm := func(key string, x *nn.Map) *nn.Map {
@@ -135,15 +143,15 @@ func (bp *blueprint) transformer(v vitSizes, blocks []encoderBlock, head linear,
 			if i == len(blocks)-1 {
 				queries = 1 // nothing but the class token is read of the last block
 			}
-			qkv := b.Conv(norm(e.key+".ln_1", x), dense(e.inProj(), e.inProjBias(), 3*v.width, v.width, t), nn.None, 0)
+			qkv := b.Conv(norm(e.key+".ln_1", x), layers[e.inProj()], nn.None, 0)
 			mixed := b.Attention(e.key+".self_attention", qkv, tokens, queries, v.heads)
 			if queries == 1 {
 				x = b.ClassTokens(x, tokens)
 			}
-			x = b.ConvAdd(mixed, e.out.layer(t), nn.None, 0, x)
-			hidden := b.Conv(norm(e.key+".ln_2", x), e.mlp0.layer(t), nn.GELU, 0)
-			x = b.ConvAdd(hidden, e.mlp3.layer(t), nn.None, 0, x)
+			x = b.ConvAdd(mixed, layers[e.out.key], nn.None, 0, x)
+			hidden := b.Conv(norm(e.key+".ln_2", x), layers[e.mlp0.key], nn.GELU, 0)
+			x = b.ConvAdd(hidden, layers[e.mlp3.key], nn.None, 0, x)
 		}
-		return b.Head(norm("encoder.ln", x), head.layer(t))
+		return b.Head(norm("encoder.ln", x), layers[head.key])
 	}
 }

@@ -28,10 +28,10 @@ type attention struct {
 func newAttention(set *kernel.Set, id string, in Plane, tokens, queries, heads int, work *workspace) *attention {
 	out := Plane{C: in.C / 3, H: 1, W: in.W / tokens * queries, G: 1}
 	a := &attention{base: newPlaneBase(id, out), in: in, plane: out, tokens: tokens, queries: queries, heads: heads, set: set, shared: work}
-	a.ldS = oddLines(queries)
+	a.ldS = lines(queries)
 	grow(&work.scores, a.scores())
 	width, stride := a.width(), in.Stride()
-	a.qk = newHeadProduct(set, factors{rows: tokens, depth: width, cols: queries, aRow: 1, aStep: stride, bStep: stride, outRow: a.ldS, scale: a.scale()})
+	a.qk = newHeadProduct(set, factors{rows: tokens, depth: width, cols: a.whole(), aRow: 1, aStep: stride, bStep: stride, outRow: a.ldS, scale: a.scale()})
 	a.pv = newHeadProduct(set, factors{rows: width, depth: tokens, cols: queries, aRow: stride, aStep: 1, bStep: a.ldS, outRow: out.Stride(), scale: 1})
 	a.args = kernel.Columns{Rows: tokens, Cols: queries, XStride: a.ldS, YStride: a.ldS}
 	return a
@@ -83,6 +83,19 @@ func (a *attention) place(n, h int) []float32 {
 
 // scores is the number of elements of a head's scores, with room for transposing.
 func (a *attention) scores() int { return squares(a.tokens) * a.ldS }
+
+// lines is n rounded up to whole cache lines.
+func lines(n int) int { return (n + 15) / 16 * 16 }
+
+// whole is the number of queries rounded up to whole vectors. Scores are computed in whole vectors, whatever lies beyond the
+// queries: what is left of an earlier head there would shrink from head to head until it is denormal, and slow.
+// Portable kernels leave nothing there, and read nothing beyond a slice.
+func (a *attention) whole() int {
+	if a.set.Name == "portable" {
+		return a.queries
+	}
+	return (a.queries + a.set.Lanes - 1) / a.set.Lanes * a.set.Lanes
+}
 
 // factors are the sizes of a product out[r·outRow+j] = scale·Σ_k a[r·aRow+k·aStep]·b[k·bStep+j], r < rows, k < depth, j < cols.
 type factors struct {

@@ -13,6 +13,7 @@ type rawRows struct {
 	gradient []float32 // [examples, rows]: d output / d keep
 
 	keep   product // from buf to the layer's output
+	run    kernel.Columns
 	step   [1]kernel.Offset
 	blocks [1]block
 	shift  []float32 // what constant input channels add to a row
@@ -104,6 +105,10 @@ func (c *conv) applyKeep(a layerArgs, rows []int32, dst []float32) {
 }
 
 func (r *rawRows) apply(c *conv, a layerArgs, rows []int32, dst []float32) {
+	if p := c.plane; c.act == None && p.contiguous() && (c.res == nil || c.res.flat) {
+		r.applyRuns(c, a, rows, dst)
+		return
+	}
 	for _, i := range rows {
 		bl := &r.blocks[0]
 		*bl = block{rows: 1, residual: c.res.covers(int(i))}
@@ -115,6 +120,24 @@ func (r *rawRows) apply(c *conv, a layerArgs, rows []int32, dst []float32) {
 			bl.res[0], _ = c.res.row(int(i))
 		}
 		r.keep.run(operands{a: one, b: r.row(i), out: dst, res: a.res, relu: c.act == ReLU}, r.blocks[:])
+	}
+}
+
+// applyRuns is apply where a row is one run of positions and nothing follows the sum: cheaper than tiles.
+func (r *rawRows) applyRuns(c *conv, a layerArgs, rows []int32, dst []float32) {
+	p := c.plane
+	for _, i := range rows {
+		k := &r.run
+		k.X, k.Y, k.Rows, k.Cols = r.row(i), dst[int(i)*p.Stride():], 1, p.H*p.RowLen()
+		k.Gamma, k.Beta, k.Res = one, a.shift[i:], nil
+		if a.keep != nil {
+			k.Gamma = a.keep[i:]
+		}
+		if c.res.covers(int(i)) {
+			at, _ := c.res.row(int(i))
+			k.Res = a.res[at:]
+		}
+		c.direct.set.Affine(k)
 	}
 }
 

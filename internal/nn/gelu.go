@@ -6,25 +6,27 @@ import (
 	"coar/internal/kernel"
 )
 
-// gelu applies GELU to a plane of height 1, where its argument must outlive it.
+// gelu applies GELU to a plane of height 1 and notes its slopes for the backward pass, which costs little more.
 type gelu struct {
 	base
-	set  *kernel.Set
-	in   Plane
-	args kernel.Columns // of one channel
+	set   *kernel.Set
+	in    Plane
+	slope *second
+	args  kernel.Columns // of one channel
 }
 
 func newGELU(set *kernel.Set, id string, in Plane) *gelu {
-	return &gelu{base: newPlaneBase(id, in), set: set, in: in, args: kernel.Columns{Rows: 1, Cols: in.W * in.G}}
+	return &gelu{base: newPlaneBase(id, in), set: set, in: in, slope: &second{newPlaneBase(id+"/slope", in)}, args: kernel.Columns{Rows: 1, Cols: in.W * in.G}}
 }
 
 // gelu applies GELU to x as an op of its own.
 func (b *Builder) gelu(x *Map) *Map {
 	op := newGELU(b.set, x.node.Name()+x.node.Op().String()+"/gelu", x.Plane)
-	y := &Map{Plane: x.Plane, node: b.apply(op, x.node), reached: x.reached}
+	node, other := b.applyPair(op, op.slope, x.node)
+	y, slope := &Map{Plane: x.Plane, node: node, reached: x.reached}, &Map{Plane: x.Plane, node: other}
 	b.record(y, func(g *Map) {
-		b.addGradient(x, &Map{Plane: x.Plane, node: b.apply(&geluGradient{newPlaneBase(op.id+"/gradient", x.Plane), op}, g.node, b.forward(x))})
-	}, x)
+		b.addGradient(x, &Map{Plane: x.Plane, node: b.apply(newGELUGradient(op), g.node, b.forward(slope))})
+	}, slope)
 	return y
 }
 
@@ -32,15 +34,16 @@ func (f *gelu) Do(in ...G.Value) (G.Value, error) {
 	x := floats(in[0])
 	for c := range f.in.C {
 		at := c * f.in.Stride()
-		f.args.X, f.args.Y = x[at:], f.buf[at:]
-		f.set.GELU(&f.args)
+		f.args.X, f.args.Y, f.args.G = x[at:], f.buf[at:], f.slope.buf[at:]
+		f.set.GELUSlope(&f.args)
+		f.in.clearBeyond(f.slope.buf[at:])
 	}
 	return f.out, nil
 }
 
 func (f *gelu) class() string { return "GELU" }
 func (f *gelu) work(in []G.Value) (flops, bytes float64) {
-	return 0, 2 * floatBytes * float64(f.in.C*f.in.W*f.in.G)
+	return 0, 3 * floatBytes * float64(f.in.C*f.in.W*f.in.G)
 }
 
 // geluGradient is the gradient of gelu.
@@ -49,13 +52,18 @@ type geluGradient struct {
 	of *gelu
 }
 
-// Do takes the gradient and what gelu took.
+func newGELUGradient(f *gelu) *geluGradient {
+	return &geluGradient{newPlaneBase(f.id+"/gradient", f.in), f}
+}
+
+// Do takes the gradient and the slopes.
 func (b *geluGradient) Do(in ...G.Value) (G.Value, error) {
-	g, x, f := floats(in[0]), floats(in[1]), b.of
+	g, slope, f := floats(in[0]), floats(in[1]), b.of
 	for c := range f.in.C {
 		at := c * f.in.Stride()
-		f.args.G, f.args.X, f.args.Y = g[at:], x[at:], b.buf[at:]
-		f.set.GELUGradient(&f.args)
+		f.args.G, f.args.X, f.args.Y = g[at:], slope[at:], b.buf[at:]
+		f.set.Multiply(&f.args)
+		f.in.clearBeyond(b.buf[at:])
 	}
 	return b.out, nil
 }

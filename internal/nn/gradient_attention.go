@@ -21,10 +21,10 @@ type attentionGradient struct {
 }
 
 func newAttentionGradient(a *attention) *attentionGradient {
-	b := &attentionGradient{base: newPlaneBase(a.id+"/gradient", a.in), of: a, ldT: oddLines(a.tokens)}
+	b := &attentionGradient{base: newPlaneBase(a.id+"/gradient", a.in), of: a, ldT: lines(a.tokens)}
 	width, stride, outStride := a.width(), a.in.Stride(), a.plane.Stride()
 	product := func(f factors) headProduct { return newHeadProduct(a.set, f) }
-	b.dp = product(factors{rows: a.tokens, depth: width, cols: a.queries, aRow: 1, aStep: stride, bStep: outStride, outRow: a.ldS, scale: 1})
+	b.dp = product(factors{rows: a.tokens, depth: width, cols: a.whole(), aRow: 1, aStep: stride, bStep: outStride, outRow: a.ldS, scale: 1})
 	b.dq = product(factors{rows: width, depth: a.tokens, cols: a.queries, aRow: stride, aStep: 1, bStep: a.ldS, outRow: stride, scale: a.scale()})
 	b.dk = product(factors{rows: width, depth: a.queries, cols: a.tokens, aRow: stride, aStep: 1, bStep: b.ldT, outRow: stride, scale: a.scale()})
 	b.dv = product(factors{rows: width, depth: a.queries, cols: a.tokens, aRow: outStride, aStep: 1, bStep: b.ldT, outRow: stride, scale: 1})
@@ -93,6 +93,9 @@ func (b *attentionGradient) clearOthers(n int) {
 
 func (b *attentionGradient) class() string { return "gradient of attention" }
 func (b *attentionGradient) work([]G.Value) (flops, bytes float64) {
-	out := b.of.plane.C * b.of.plane.W
-	return 10 * float64(b.of.tokens) * float64(out), 8 * floatBytes * float64(out)
+	products, out := 4.0, b.of.plane.C*b.of.plane.W
+	if b.of.kept == nil {
+		products++
+	}
+	return 2 * products * float64(b.of.tokens) * float64(out), 7 * floatBytes * float64(out) // Q, K, V, their gradients, dO
 }

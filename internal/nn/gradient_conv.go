@@ -7,7 +7,8 @@ func (b *Builder) inputGradient(x *Map, l Layer, d *Map) {
 		return
 	}
 	if l.Stride == 2 {
-		b.stridedGradient(x, l, d)
+		op := b.newStrided(x, l, d)
+		x.gradient = &Map{Plane: x.Plane, pending: &fusible{strided: op}}
 		return
 	}
 	if x.halved != nil {

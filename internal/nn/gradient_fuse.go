@@ -2,17 +2,25 @@ package nn
 
 import G "gorgonia.org/gorgonia"
 
-// fusible is an input gradient that Winograd's algorithm will compute: with what the layer that made the input does to its
-// gradient, strip by strip while a channel is in the cache, where that layer is the only one to read it.
+// fusible is an input gradient that will be computed channel by channel, by Winograd's algorithm or for a layer of stride 2:
+// with what the layer that made the input does to its gradient, while a strip of a channel is in the cache, where that
+// layer is the only one to read it.
 type fusible struct {
-	layer Layer // transposed
-	d     *Map
-	res   *residual // what other layers added; nil: nothing
+	layer   Layer // transposed
+	d       *Map
+	res     *residual // what other layers added; nil: nothing
+	strided *strided  // nil: by Winograd's algorithm
 }
 
 // settled makes the gradient g where it is pending.
 func (b *Builder) settled(g *Map) *Map {
-	if f := g.pending; f != nil {
+	f := g.pending
+	switch {
+	case f == nil:
+	case f.strided != nil:
+		f.strided.base = newPlaneBase(f.strided.layer.Key+"/op", g.Plane)
+		g.node, g.pending = b.apply(f.strided, f.strided.inputs...), nil
+	default:
 		v, node := b.read(f.d, f.layer)
 		made := b.layer(f.d, v, node, f.layer, None, g.Plane, f.res)
 		g.node, g.pending = made.node, nil
@@ -26,12 +34,35 @@ type turned struct {
 	after *layerGradient
 }
 
+// stripForm is the plane of a gradient that is not stored: without a border.
+func stripForm(p Plane) Plane {
+	p.Pad = 0
+	return p
+}
+
 // fuse adds the op that makes the pending gradient g of y and passes it through the layer c; results as layerGradientNodes.
 func (b *Builder) fuse(op *layerGradient, c *conv, g *Map) (node *G.Node, h *Map) {
+	var both fused
+	var inputs []*G.Node
+	if s := g.pending.strided; s != nil {
+		s.base, s.out, s.after = newPlaneBase(op.id, op.d), stripForm(g.Plane), op
+		grow(&b.work.strip, 2*s.strip*s.out.RowLen())
+		both, inputs = s, s.inputs
+	} else {
+		both, inputs = b.turned(op, g)
+	}
+	if !op.splits(c) {
+		return b.apply(both, inputs...), g
+	}
+	node, other := b.applyPair(both, op.h, inputs...)
+	return node, &Map{Plane: op.g, node: other}
+}
+
+// turned is the convolution that makes the pending gradient g and does op, and its inputs.
+func (b *Builder) turned(op *layerGradient, g *Map) (*turned, []*G.Node) {
 	f := g.pending
 	v, from := b.read(f.d, f.layer)
-	out := g.Plane
-	out.Pad = 0 // a strip's form
+	out := stripForm(g.Plane)
 	t := newConv(b.set, f.layer, v, f.d.Plane, out, None, f.res, false)
 	t.reads = f.d.holds
 	t.wino = newWinograd(b.set, f.layer, v, f.d.Plane, out, f.res, &b.work)
@@ -43,11 +74,7 @@ func (b *Builder) fuse(op *layerGradient, c *conv, g *Map) (node *G.Node, h *Map
 	if f.res != nil {
 		inputs = append(inputs, f.res.node)
 	}
-	if !op.splits(c) {
-		return b.apply(both, inputs...), g
-	}
-	node, other := b.applyPair(both, op.h, inputs...)
-	return node, &Map{Plane: op.g, node: other}
+	return both, inputs
 }
 
 // Do takes what conv takes.

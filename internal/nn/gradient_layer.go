@@ -111,7 +111,7 @@ func (o *layerGradient) Do(in ...G.Value) (G.Value, error) {
 			}
 		}
 		if len(in) > 1 {
-			o.signs.note(r, floats(in[1])[r*o.y.Stride():], o.set)
+			o.signs.note(r, 0, o.y.H, floats(in[1])[r*o.y.Stride():], o.set)
 		}
 		o.part(r, to, g[r*o.g.Stride()+o.g.At(0, 0):], o.g.RowLen(), 0, o.y.H)
 	}

@@ -24,8 +24,16 @@ type linearGradient struct {
 	tokens      int
 	weight      []float32 // [out, in]
 	shared      *workspace
-	ones, rest  []kernel.Offset // the rows by factor
+	ones, rest  []kernel.Offset // the rows by factor: 1, or neither 0 nor 1
+	scaled      []scaledRow     // those of rest
 	sums        kernel.Columns
+	turning     kernel.Columns
+}
+
+// scaledRow is a row of a weight and what it is multiplied by.
+type scaledRow struct {
+	row    int
+	factor float32
 }
 
 // fitsLinear says whether c runs over tokens that lie side by side, without an activation.
@@ -66,10 +74,11 @@ func (o *linearGradient) prepare(residual bool) {
 	o.product = newProduct(o.set, nil, s, out*o.set.MaxVecs*o.set.Lanes*4)
 	o.blocker.maxRows = o.set.MaxRows
 	o.add(in, block{residual: residual}, func(b *block, i, c int) {
-		b.a[i], b.a2[i], b.scale[i] = int32(c*out), int32(c), 1
+		b.a[i], b.scale[i] = int32(c*out), 1
 		b.out[i], b.res[i] = int32(c*o.x.Stride()), int32(c*o.x.Stride())
 	})
-	grow(&o.shared.scaled, in*out)
+	grow(&o.shared.scaled, squares(in)*squares(out))
+	grow(&o.shared.rows8, kernel.TransposeSide*squares(in))
 }
 
 // Do takes the gradient of y; then, where x's is asked for, the transposed weight [in, out] and what else was added to it.
@@ -103,10 +112,10 @@ func (o *linearGradient) sumKeep(g []float32) {
 	}
 }
 
-// scaleRows sorts the rows by their factors and returns those weight rows whose factor is neither 0 nor 1, times it.
+// scaleRows sorts the rows by their factors and returns the weights of those whose factor is neither 0 nor 1, times it,
+// transposed: [in, squares of such rows].
 func (o *linearGradient) scaleRows() []float32 {
-	in := o.x.C
-	o.ones, o.rest = o.ones[:0], o.rest[:0]
+	o.ones, o.rest, o.scaled = o.ones[:0], o.rest[:0], o.scaled[:0]
 	for r := range o.g.C {
 		f := float32(1)
 		if o.scale != nil {
@@ -121,11 +130,28 @@ func (o *linearGradient) scaleRows() []float32 {
 		case 1:
 			o.ones = append(o.ones, kernel.Offset{A: int32(r), B: at})
 		default:
-			to := o.shared.scaled[len(o.rest)*in:][:in]
-			for c, w := range o.weight[r*in:][:in] {
-				to[c] = w * f
+			o.rest = append(o.rest, kernel.Offset{A: int32(len(o.rest)), B: at})
+			o.scaled = append(o.scaled, scaledRow{r, f})
+		}
+	}
+	in, ld := o.x.C, squares(len(o.rest))
+	const side = kernel.TransposeSide
+	for first := 0; first < len(o.scaled); first += side {
+		n := min(side, len(o.scaled)-first)
+		for i, s := range o.scaled[first:][:n] {
+			to := o.shared.rows8[i*in:][:in]
+			for c, w := range o.weight[s.row*in:][:in] {
+				to[c] = w * s.factor
 			}
-			o.rest = append(o.rest, kernel.Offset{A: int32(len(o.rest) * in), B: at})
+		}
+		o.turning = kernel.Columns{X: o.shared.rows8, Y: o.shared.scaled[first:], Rows: n, Cols: in, XStride: in, YStride: ld}
+		o.set.Transpose(&o.turning)
+	}
+	c := int32(0)
+	for i := range o.blocks {
+		for r := range o.blocks[i].rows {
+			o.blocks[i].a2[r] = c * int32(ld)
+			c++
 		}
 	}
 	return o.shared.scaled

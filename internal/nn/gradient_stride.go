@@ -7,33 +7,42 @@ import (
 )
 
 // strided is the input gradient of a convolution of stride 2. Rows and columns of the input are split by parity: each of
-// the four parts is a convolution of stride 1 with the taps that reach it, computed by itself and then put in place.
+// the four parts is a convolution of stride 1 with the taps that reach it, computed by itself and then put in place, a strip
+// of rows at a time.
 type strided struct {
 	base
-	layer  Layer // transposed
-	d, out Plane
-	parts  [4]phase
-	sum    bool    // a gradient is added
-	half   *halved // nil, or a gradient that the even positions have besides
+	layer Layer // transposed
+	d, x  Plane
+	out   Plane // the form of a channel of the gradient of x
+	parts [4]phase
+	sum   bool    // a gradient is added
+	half  *halved // nil, or a gradient that the even positions have besides
 	blocker
-	row []float32 // the parts of the block's channels
+	row    []float32 // a strip of the parts of a block's channels
+	strip  int       // rows of a part in a strip
+	shared *workspace
+	inputs []*G.Node
+	after  *layerGradient // what is done to each channel; nil: nothing
 }
 
 // phase is the positions (2m+py, 2n+px) of the input, m < h, n < w.
 type phase struct {
 	product
 	py, px, h, w int
-	at           int // where the phase starts in a channel's work space
+	at           int       // where the phase starts in a channel's work space
+	all          [][]visit // by strip
 }
 
-func (b *Builder) stridedGradient(x *Map, l Layer, d *Map) {
+// newStrided prepares the op for the gradient of x through l, without its output.
+func (b *Builder) newStrided(x *Map, l Layer, d *Map) *strided {
 	t := l.transposed()
-	op := &strided{base: newPlaneBase(t.Key+"/op", x.Plane), layer: t, d: d.Plane, out: x.Plane, sum: x.gradient != nil, half: x.halved}
+	op := &strided{layer: t, d: d.Plane, x: x.Plane, out: x.Plane, sum: x.gradient != nil, half: x.halved, shared: &b.work}
 	x.halved = nil
+	op.strip = max(1, 4*stripLanes/((x.W+1)/2*x.G))
 	stride := 0
 	for i := range op.parts {
 		op.parts[i] = newPhase(b.set, l, d.Plane, op, i/2, i%2, stride)
-		stride = op.parts[i].at + oddLines(op.parts[i].h*op.parts[i].w*x.G)
+		stride = op.parts[i].at + oddLines(op.strip*op.parts[i].w*x.G)
 	}
 	op.row = buffer(stride * b.set.MaxRows)
 	b.bytes += int64(4 * len(op.row))
@@ -44,19 +53,19 @@ func (b *Builder) stridedGradient(x *Map, l Layer, d *Map) {
 			bl.res[i] = int32((r + op.half.shift) * op.half.of.Stride())
 		}
 	})
-	inputs := []*G.Node{d.node, b.weight(t.Key, t.Weight, t.Out, t.In*t.Kernel*t.Kernel)}
+	op.inputs = []*G.Node{d.node, b.weight(t.Key, t.Weight, t.Out, t.In*t.Kernel*t.Kernel)}
 	if op.sum {
-		inputs = append(inputs, b.settled(x.gradient).node)
+		op.inputs = append(op.inputs, b.settled(x.gradient).node)
 	}
 	if op.half != nil {
-		inputs = append(inputs, op.half.of.node)
+		op.inputs = append(op.inputs, op.half.of.node)
 	}
-	x.gradient = &Map{Plane: x.Plane, node: b.apply(op, inputs...)}
+	return op
 }
 
 // newPhase plans a part. Input position 2m+p is read through tap k by output position (2m+p+pad-k)/2, where that is whole.
 func newPhase(set *kernel.Set, l Layer, d Plane, of *strided, py, px, at int) phase {
-	x := of.out
+	x := of.x
 	p := phase{py: py, px: px, h: (x.H - py + 1) / 2, w: (x.W - px + 1) / 2, at: at}
 	taps := func(parity int) (ks []int) {
 		for k := range l.Kernel {
@@ -82,9 +91,10 @@ func newPhase(set *kernel.Set, l Layer, d Plane, of *strided, py, px, at int) ph
 		if of.half != nil {
 			res = of.half.of.At(y, 0)
 		}
-		s.row(d.At(y, 0), at+y*p.w*x.G, res, p.w*x.G)
+		s.row(d.At(y, 0), at+y%of.strip*p.w*x.G, res, p.w*x.G)
 	}
 	p.product = newProduct(set, steps, s, 0)
+	p.all = s.group(max(1, len(s.list)/max(1, p.h)*of.strip))
 	return p
 }
 
@@ -98,42 +108,67 @@ func (s *strided) Do(in ...G.Value) (G.Value, error) {
 	if s.half != nil {
 		half = floats(in[len(in)-1])
 	}
-	r := 0
-	for i := range s.blocks {
-		for p := range s.parts {
-			s.blocks[i].residual = p == 0 && s.half != nil
-			if len(s.parts[p].steps) > 0 {
-				s.parts[p].run(operands{a: w, b: d, out: s.row, res: half}, s.blocks[i:i+1])
-			}
-		}
-		for k := range s.blocks[i].rows {
-			at := r * s.out.Stride()
+	if s.after != nil {
+		s.after.buf = s.base.buf
+		s.after.begin()
+	}
+	o := operands{a: w, b: d, out: s.row, res: half}
+	for strip := range s.parts[0].all {
+		r := 0
+		for i := range s.blocks {
 			for p := range s.parts {
-				s.place(&s.parts[p], s.row[s.blocks[i].out[k]:], s.base.buf[at:], at, sum)
+				s.blocks[i].residual = p == 0 && s.half != nil
+				if part := &s.parts[p]; len(part.steps) > 0 && strip < len(part.all) {
+					part.groups = part.all[strip : strip+1]
+					part.run(o, s.blocks[i:i+1])
+				}
 			}
-			r++
+			for k := range s.blocks[i].rows {
+				s.place(r, strip, s.row[s.blocks[i].out[k]:], sum)
+				r++
+			}
 		}
+	}
+	if s.after != nil {
+		s.after.end()
 	}
 	return s.base.out, nil
 }
 
-// place writes one part of a channel, which starts at element at, to its positions in dst.
-func (s *strided) place(p *phase, src, dst []float32, at int, sum []float32) {
-	g := s.out.G
-	for y := range p.h {
-		from := src[p.at+y*p.w*g:][:p.w*g]
-		first := s.out.At(2*y+p.py, p.px)
-		to := dst[first:]
-		switch {
-		case len(p.steps) == 0 && sum == nil:
-			clear2nd(to, p.w, g)
-		case len(p.steps) == 0:
-			copy2nd(to, sum[at+first:], p.w, g)
-		case sum == nil:
-			spread2nd(to, from, p.w, g)
-		default:
-			add2nd(to, from, sum[at+first:], p.w, g)
+// place puts a strip of the parts of channel r, which starts at src, in place and does what comes after.
+func (s *strided) place(r, strip int, src, sum []float32) {
+	first := 2 * s.strip * strip
+	n := min(2*s.strip, s.out.H-first)
+	dst := s.shared.strip
+	if s.after == nil {
+		dst = s.base.buf[r*s.out.Stride()+s.out.At(first, 0):]
+	}
+	for p := range s.parts {
+		part := &s.parts[p]
+		for y := part.py; y < n; y += 2 {
+			var add []float32
+			if sum != nil {
+				add = sum[r*s.x.Stride()+s.x.At(first+y, part.px):]
+			}
+			part.placeRow(dst[y*s.out.RowLen()+part.px*s.out.G:], src[part.at+y/2*part.w*s.out.G:], add, s.out.G)
 		}
+	}
+	if s.after != nil {
+		s.after.part(r, r, dst, s.out.RowLen(), first, n)
+	}
+}
+
+// placeRow writes a row of one part to its positions in dst, with sum added where there is one.
+func (p *phase) placeRow(dst, src, sum []float32, g int) {
+	switch {
+	case len(p.steps) == 0 && sum == nil:
+		clear2nd(dst, p.w, g)
+	case len(p.steps) == 0:
+		copy2nd(dst, sum, p.w, g)
+	case sum == nil:
+		spread2nd(dst, src, p.w, g)
+	default:
+		add2nd(dst, src, sum, p.w, g)
 	}
 }
 

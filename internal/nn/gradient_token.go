@@ -11,11 +11,12 @@ import (
 type layerNormGradient struct {
 	base
 	set  *kernel.Set
+	in   Plane
 	args kernel.Columns
 }
 
 func newLayerNormGradient(l *layerNorm, in Plane) *layerNormGradient {
-	b := &layerNormGradient{base: newPlaneBase(l.id+"/gradient", in), set: l.set, args: l.args}
+	b := &layerNormGradient{base: newPlaneBase(l.id+"/gradient", in), set: l.set, in: in, args: l.args}
 	b.args.GStride = in.Stride()
 	return b
 }
@@ -27,6 +28,9 @@ func (b *layerNormGradient) Do(in ...G.Value) (G.Value, error) {
 		b.args.Res = floats(in[3])
 	}
 	b.set.LayerNormGradient(&b.args)
+	for c := range b.in.C {
+		b.in.clearBeyond(b.buf[c*b.in.Stride():])
+	}
 	return b.out, nil
 }
 

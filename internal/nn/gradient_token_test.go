@@ -169,13 +169,14 @@ func TestGELUGradientMatchesDifferences(t *testing.T) {
 				return y
 			})
 		}
+		op.slope.bind(buffer(op.slope.size()))
 		_, want := of(x).plane()
 		for i, v := range do(t, op, data) {
 			if i%in.Stride() < in.W && math.Abs(float64(v-want[i])) > 5e-7 {
 				t.Fatalf("element %d is %g, want %g", i, v, want[i])
 			}
 		}
-		checkGradient(t, "GELU", rng, of, x, g, do(t, &geluGradient{newPlaneBase("gelu/gradient", in), op}, grad, data), 1)
+		checkGradient(t, "GELU", rng, of, x, g, do(t, newGELUGradient(op), grad, op.slope.memory()), 1)
 	})
 }
 

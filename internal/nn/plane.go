@@ -52,6 +52,13 @@ func (p Plane) At(y, x int) int { return (y+p.Pad)*p.RowLen() + (x+p.Pad)*p.G }
 // Len is the number of elements of the whole activation.
 func (p Plane) Len() int { return p.Rows() * p.Stride() }
 
+// clearBeyond makes zero what kernels that write whole vectors left beyond a channel's positions. From run to run such values
+// might otherwise shrink until they are denormal, and slow.
+func (p Plane) clearBeyond(channel []float32) {
+	n := p.extent(p.H) * p.RowLen()
+	clear(channel[n:lines(n)])
+}
+
 // contiguous says that all positions of a channel follow each other without a border.
 func (p Plane) contiguous() bool { return p.Pad == 0 }
 

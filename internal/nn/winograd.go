@@ -93,12 +93,12 @@ type workspace struct {
 	v, m, rows, scratch    []float32
 	in, out, res           [2][]float32 // channels of cells as float32
 	scores, slopes, turned []float32    // of one head's attention
-	scaled                 []float32    // weight rows times what they contribute to a gradient
+	scaled, rows8          []float32    // weight rows times what they contribute to a gradient, and some of them before transposing
 	strip                  []float32    // of a channel, before what is done to it
 }
 
 func (w *workspace) bytes() int64 {
-	n := len(w.v) + len(w.m) + len(w.rows) + len(w.scratch) + len(w.scores) + len(w.slopes) + len(w.turned) + len(w.scaled) + len(w.strip)
+	n := len(w.v) + len(w.m) + len(w.rows) + len(w.scratch) + len(w.scores) + len(w.slopes) + len(w.turned) + len(w.scaled) + len(w.rows8) + len(w.strip)
 	for h := range 2 {
 		n += len(w.in[h]) + len(w.out[h]) + len(w.res[h])
 	}
@@ -198,7 +198,11 @@ func (w *winograd) transformKept(c *conv, a layerArgs, shift, dst []float32, fir
 			w.after.part(int(r), int(r), w.work.strip, w.out.RowLen(), y, min(rows*kernel.WinogradTile, w.out.H-y))
 			continue
 		}
-		w.transformOutput(c, a, i, int(r), shift, dst[int(r)*w.out.Stride()+w.out.At(y, 0):], res, first, rows)
+		channel := dst[int(r)*w.out.Stride():]
+		w.transformOutput(c, a, i, int(r), shift, channel[w.out.At(y, 0):], res, first, rows)
+		if c.signs != nil {
+			c.signs.note(int(r), y, min(rows*kernel.WinogradTile, w.out.H-y), channel, w.set)
+		}
 	}
 }
 

@@ -49,16 +49,17 @@ type Tile struct {
 // X and Y need slack there.
 //
 // The kernels of derivatives take a second source G, the gradient of the result, and write that of X to Y, which may be G.
+// That of GELU's slope writes to G.
 type Columns struct {
 	X, Y             []float32 // source and destination; may be the same
-	Gamma, Beta      []float32 // per row, layer norm only
+	Gamma, Beta      []float32 // per row, of layer norm and the affine kernel
 	Rows, Cols       int
 	XStride, YStride int
 	Eps              float32
 	InvRows          float32 // 1/Rows
 	G                []float32
 	GStride          int
-	Res              []float32 // layer norm's gradient only: added to the result, with Y's strides; empty: nothing is
+	Res              []float32 // of layer norm's gradient and the affine kernel: added to the result, with Y's strides; empty: nothing is
 }
 
 // Winograd describes one channel's part in the transforms of F(4x4, 3x3): a convolution of 3x3 at stride 1 computes each

@@ -183,11 +183,14 @@ func newGELU(s isa, t tables) gelu { return gelu{s, t, newExp(s, t, 8), s.regs[0
 
 // emit puts the GELU of x into y.
 func (g gelu) emit() {
-	x, p := g.x, g.y
-	z, q := g.tail()
-	g.s.zero(p)
-	VMAXPS(x, p, p)
-	VFNMADD231PS(z, q, p) // max(x, 0) − |x|·q
+	g.finish(g.tail())
+}
+
+// finish makes the result of what tail returned.
+func (g gelu) finish(z, q reg.VecPhysical) {
+	g.s.zero(g.y)
+	VMAXPS(g.x, g.y, g.y)
+	VFNMADD231PS(z, q, g.y) // max(x, 0) − |x|·q
 }
 
 // tail returns registers with |x| and (1 − erf(|x|/√2))/2, and leaves exp(−x²/2) in y.

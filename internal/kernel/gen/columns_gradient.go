@@ -117,28 +117,65 @@ func emitLayerNormGradient(s isa, t tables) {
 	w.finish()
 }
 
-// emitGELUGradient writes G·(Φ(x) + x·φ(x)) over a contiguous run of whole vectors.
-func emitGELUGradient(s isa, t tables) {
-	text(s, "geluGradient", "func(c *Columns)", geluGradientDoc)
+// emitGELUSlope writes GELU to Y and its derivative Φ(x) + x·φ(x) to G, over a contiguous run of whole vectors.
+func emitGELUSlope(s isa, t tables) {
+	text(s, "geluSlope", "func(c *Columns)", geluSlopeDoc)
 	f := newGELU(s, t)
 	lo, hi := s.regs[10], s.regs[11]
 	VMOVUPS(t.geluLo, lo)
 	VMOVUPS(t.geluHi, hi)
-	w := beginGradient(s, "geluGradient")
+	w := beginGradient(s, "geluSlope")
 	VMOVUPS(mem(w.x, 0), f.x)
-	VMAXPS(f.x, lo, f.x) // NaN stays NaN, as in exp
-	VMINPS(f.x, hi, f.x)
 	z, q := f.tail()
-	h, sign := s.regs[3], z
+	h, slope, sign := s.regs[3], s.regs[5], s.regs[6]
 	VMOVUPS(t.half, h)
-	VSUBPS(q, h, q) // erf(|x|/√2) / 2
+	VSUBPS(q, h, slope) // erf(|x|/√2) / 2
 	VMOVUPS(t.abs, sign)
 	VANDNPS(f.x, sign, sign)
-	VXORPS(sign, q, q)
-	VADDPS(h, q, q) // Φ(x)
-	VMULPS(f.x, f.y, f.y)
-	VFMADD231PS(t.invSqrt2Pi, f.y, q)
-	VMULPS(mem(w.g, 0), q, q)
-	VMOVUPS(q, mem(w.y, 0))
+	VXORPS(sign, slope, slope)
+	VADDPS(h, slope, slope) // Φ(x)
+	near := h
+	VMAXPS(f.x, lo, near) // NaN stays NaN, as in exp
+	VMINPS(near, hi, near)
+	VMULPS(near, f.y, f.y)
+	VFMADD231PS(t.invSqrt2Pi, f.y, slope)
+	VMOVUPS(slope, mem(w.g, 0))
+	f.finish(z, q)
+	VMOVUPS(f.y, mem(w.y, 0))
+	w.finish()
+}
+
+// emitMultiply writes the products of X and G over a contiguous run of whole vectors.
+func emitMultiply(s isa) {
+	text(s, "multiply", "func(c *Columns)", multiplyDoc)
+	w := beginGradient(s, "multiply")
+	v := s.regs[0]
+	VMOVUPS(mem(w.x, 0), v)
+	VMULPS(mem(w.g, 0), v, v)
+	VMOVUPS(v, mem(w.y, 0))
+	w.finish()
+}
+
+// emitAffine writes Gamma[0]·X + Beta[0] + Res over a contiguous run of whole vectors.
+func emitAffine(s isa) {
+	text(s, "affine", "func(c *Columns)", affineDoc)
+	gamma, beta, v := s.regs[0], s.regs[1], s.regs[2]
+	w := begin(s, "affine", func(c reg.Register) {
+		MOVQ(mem(c, columns.gamma), reg.R9)
+		VBROADCASTSS(mem(reg.R9, 0), gamma)
+		MOVQ(mem(c, columns.beta), reg.R9)
+		VBROADCASTSS(mem(reg.R9, 0), beta)
+		MOVQ(mem(c, columns.res), reg.R10)
+		MOVQ(mem(c, columns.resLen), reg.R11)
+	})
+	plain := "affine_" + s.name + "_plain"
+	VMOVUPS(mem(w.x, 0), v)
+	VFMADD213PS(beta, gamma, v)
+	TESTQ(reg.R11, reg.R11)
+	JZ(operand.LabelRef(plain))
+	VADDPS(mem(reg.R10, 0), v, v)
+	ADDQ(imm(s.bytes()), reg.R10)
+	Label(plain)
+	VMOVUPS(v, mem(w.y, 0))
 	w.finish()
 }

@@ -78,7 +78,9 @@ func emitAMD64() {
 		emitGELU(s, tables)
 		emitSoftmaxGradient(s)
 		emitLayerNormGradient(s, tables)
-		emitGELUGradient(s, tables)
+		emitGELUSlope(s, tables)
+		emitMultiply(s)
+		emitAffine(s)
 		emitDots(s, tables)
 		emitWinogradInput(s, points)
 		emitWinogradOutput(s, points)
@@ -102,7 +104,9 @@ const (
 
 	softmaxGradientDoc   = "writes the gradient of a softmax whose result is X, in Y."
 	layerNormGradientDoc = "writes the gradient of the layer norm of each column of X, in Y."
-	geluGradientDoc      = "writes the gradient of the exact GELU of row 0 of X to row 0 of Y."
+	geluSlopeDoc         = "writes the exact GELU of row 0 of X to row 0 of Y and its derivative to row 0 of G."
+	affineDoc            = "writes Gamma[0]·X + Beta[0] + Res of row 0 to row 0 of Y."
+	multiplyDoc          = "writes the products of row 0 of X and of G to row 0 of Y."
 
 	dotsDoc      = "writes the sum of products of each row of X with its row of G to a row of Y."
 	transposeDoc = "writes the transpose of X to Y."
