@@ -35,9 +35,10 @@ func newFit(g *globals) *cobra.Command {
 		Long: `Fits, for every example, margin = intercept + sum of the attributions of the kept components, in logits.
 RUN is a run directory, or any directory with masks.npy, SPLIT_margins.npy and _completed.npy.
 
-Where the run has gradient rows, their attributions come first and the regression fits what they leave of the margins;
-held-out rows decide whether that is kept, or the gradient attributions alone, or a regression without them.
-Standard errors go to attributions_se.npy. Fewer than 20 held-out rows decide nothing: the gradient attributions stand alone.
+Where the run has gradient rows, their attributions come first, multiplied by a factor for each component group where that
+helps, and the regression fits what they leave of the margins: by default a ridge that may move components further the larger
+their attributions are. Held-out rows decide whether that is kept, or the gradient attributions alone, or a regression without
+them. Standard errors go to attributions_se.npy. Fewer than 20 held-out rows decide nothing: the gradient attributions stand alone.
 lambda is chosen per example by the error on held-out rows, then the fit is repeated on all rows.`,
 		Args: oneRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -85,6 +86,9 @@ func printFit(w io.Writer, r *study.Fit) {
 			what = " of what they leave"
 		}
 		fmt.Fprintf(w, "%s%s on %d rows of %d components, %d examples\n", r.Method, what, r.Rows, r.Components, r.Examples)
+	}
+	if c := r.Calibration; c != nil && c.Kept {
+		fmt.Fprintf(w, "a factor for each component group takes their error on held-out rows from %.3f to %.3f of the variance\n", c.Before, c.After)
 	}
 	if v := r.Validation; v != nil {
 		fmt.Fprintf(w, "held-out rows: correlation %.3f, mean squared error %.4g (intercept alone %.4g)\n", v.Correlation, v.MSE, v.NullMSE)

@@ -51,6 +51,9 @@ func (f *fitter) combine(se []float64, fitted []float32, lambda, mse float64) {
 // residual fits what the prior leaves, and keeps that, the prior alone or a plain regression, whichever the held-out rows
 // favour.
 func (f *fitter) residual(source *study.PriorDataset) error {
+	if err := f.calibrate(source); err != nil {
+		return err
+	}
 	if err := f.regression(source); err != nil {
 		return err
 	}
@@ -85,6 +88,54 @@ func (f *fitter) residual(source *study.PriorDataset) error {
 		f.report.RowsHeldOut = summary.RowsHeldOut
 	}
 	return nil
+}
+
+// calibrate finds factors for the prior's component groups, and uses them if prior and regression together then do better
+// on the held-out rows, for a sample of the examples.
+func (f *fitter) calibrate(source *study.PriorDataset) error {
+	rows, _, _ := source.Shape()
+	source.Prior.UseFactors(nil)
+	if f.options.ValFraction == 0 {
+		return nil
+	}
+	var err error
+	c := f.report.Calibration
+	if c == nil {
+		if c, err = source.Calibrate(regress.HeldRows(rows, f.options)); err != nil || c == nil {
+			return err
+		}
+		f.report.Calibration = c
+	}
+	without, err := f.sampleError(source)
+	if err != nil {
+		return err
+	}
+	source.Prior.UseFactors(c.Factors)
+	with, err := f.sampleError(source)
+	if err != nil {
+		return err
+	}
+	if c.Kept = with < without; !c.Kept {
+		source.Prior.UseFactors(nil)
+	}
+	return nil
+}
+
+// sampleError is the mean squared error on held-out rows of prior and regression together, for a sample of the examples.
+func (f *fitter) sampleError(source *study.PriorDataset) (float64, error) {
+	_, _, n := source.Shape()
+	var sample []int
+	for _, i := range firstExamples(n) {
+		sample = append(sample, source.Example(i))
+	}
+	options := f.options
+	options.Weights, options.Progress = source.Prior.Weights, nil
+	part := &study.PriorDataset{ComponentDataset: study.NewComponentDataset(f.arrays, sample), Prior: source.Prior}
+	summary, err := regress.Fit(f.cmd.Context(), part, options, func(regress.Result) error { return nil })
+	if err != nil {
+		return 0, err
+	}
+	return summary.Validation.MSE, nil
 }
 
 // tryPlain adds the best regression without the prior to the candidates, on a sample of the examples, and keeps it where

@@ -11,6 +11,9 @@ type split struct {
 	train, held []int
 }
 
+// HeldRows lists the rows that Fit holds out under these options, ascending.
+func HeldRows(nRows int, opts Options) []int { return splitRows(nRows, opts.ValFraction, opts.Seed).held }
+
 // splitRows holds out about fraction of the rows, those whose hash under seed is smallest.
 //
 // At least two rows stay on either side unless fraction is 0. The hash of a row does not depend on nRows,

@@ -2,6 +2,7 @@ package study
 
 import (
 	"errors"
+	"math"
 
 	"gonum.org/v1/gonum/stat"
 
@@ -11,8 +12,10 @@ import (
 
 // Prior are the attributions that a run's gradient rows give.
 type Prior struct {
-	sums *store.GradientSums
-	pool *gradient.Pool
+	sums    *store.GradientSums
+	pool    *gradient.Pool
+	groups  []int     // sizes of the component groups
+	factors []float64 // by which their attributions are multiplied; nil: 1
 
 	// Weights [nComponents] say how far from the attributions a regression may move each: with their mean square over the
 	// examples, relative to that over all components, and a tenth for all.
@@ -34,7 +37,7 @@ func OpenPrior(dir string, m *store.Manifest) (*Prior, error) {
 	for _, g := range m.Groups {
 		rows.Groups = append(rows.Groups, g.Rows)
 	}
-	p := &Prior{sums: sums, pool: gradient.NewPool(rows)}
+	p := &Prior{sums: sums, pool: gradient.NewPool(rows), groups: rows.Groups}
 	for i := range m.NExamples() {
 		e, err := p.read(i)
 		if err != nil {
@@ -94,7 +97,17 @@ func (p *Prior) Estimate(example int) (gradient.Attributions, error) {
 	if err != nil {
 		return gradient.Attributions{}, err
 	}
-	return p.pool.Estimate(e), nil
+	a := p.pool.Estimate(e)
+	first := 0
+	for l, f := range p.factors {
+		for c := first; c < first+p.groups[l]; c++ {
+			a.Intercept += (1 - f) * a.Theta[c] * p.sums.MeanKeep[c]
+			a.Theta[c] *= f
+			a.SE[c] *= math.Abs(f)
+		}
+		first += p.groups[l]
+	}
+	return a, nil
 }
 
 // Close closes the files.

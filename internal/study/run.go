@@ -167,8 +167,9 @@ type Fit struct {
 	Prior        string `json:"prior"`
 	GradientRows int    `json:"gradient_rows"`
 	// Kept names the candidate that became the attributions: the one with the least mean squared error on held-out rows.
-	Kept       string      `json:"kept"`
-	Candidates []Candidate `json:"candidates,omitempty"`
+	Kept        string       `json:"kept"`
+	Calibration *Calibration `json:"calibration,omitempty"` // of the gradient rows' attributions on hard rows
+	Candidates  []Candidate  `json:"candidates,omitempty"`
 
 	Compared []regress.Comparison `json:"compared,omitempty"`
 }
