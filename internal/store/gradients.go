@@ -22,8 +22,11 @@ type GradientLot struct {
 	First, Rows int
 }
 
-// folder is where the lot lies, relative to the run, with slashes.
+// folder is where the lot lies, relative to the run, with slashes: most runs have one lot, whose files stand where one looks first.
 func (l GradientLot) folder() string {
+	if l.First == 0 {
+		return "gradient"
+	}
 	return path.Join("gradient", fmt.Sprintf("%d-%d", l.First, l.First+l.Rows-1))
 }
 
