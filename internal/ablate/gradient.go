@@ -28,7 +28,7 @@ type GradientVisit func(row, example int, margin float32, gradient []float32) er
 // time. Margins and derivatives do not depend on the number of workers nor on the batch, bit for bit. A margin may differ
 // from that of Each in its last bits, and with what is wanted.
 //
-// Cost:   nRows x examples gradient rows, each about two forward passes; see models.BenchmarkGradientRow.
+// Cost:   nRows x examples gradient rows, each 2 to 2.5 forward passes; see models.BenchmarkGradientRow.
 // Errors: as Each, a derivative that is not finite, or visit's error.
 func (e *Engine) EachGradient(ctx context.Context, ex Examples, nRows int, rows GradientRows, out margin.Output, visit GradientVisit) error {
 	workers, size, err := e.startGradients(ex)

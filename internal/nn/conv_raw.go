@@ -3,7 +3,8 @@ package nn
 import "coar/internal/kernel"
 
 // rawRows is what a layer notes of the rows whose keep gradients are wanted: scale·(W * x), which keep scales. Such rows
-// are computed even where keep is 0, and what the layer gives for them is then made from here.
+// are computed even where keep is 0. What the layer gives for them is then made from here, but by Winograd's algorithm,
+// which transforms its products twice.
 type rawRows struct {
 	wanted   []bool
 	rows     []int32 // the wanted rows, ascending

@@ -190,7 +190,7 @@ func (p *Program) KeepGradient(key string) []float32 {
 // RunGradient computes the logits as Run does, asks seed for the gradient of the output with respect to them, both
 // [Size, classes], and computes the keep gradients of the wanted rows. What is in dLogits at the call is undefined.
 //
-// Cost: about two forward passes more or less, the second with transposed weights; see BenchmarkGradientRow.
+// Cost: 2 to 2.5 forward passes; see BenchmarkGradientRow.
 func (p *Program) RunGradient(seed func(logits, dLogits []float32) error) ([]float32, error) {
 	logits, err := p.Run()
 	if err != nil {
