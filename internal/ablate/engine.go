@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"runtime"
-	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -33,43 +32,53 @@ type Engine struct {
 	Batch   int   // examples per run; 0: chosen from the model and Memory
 	Memory  int64 // bytes that the workers' graphs may take together, weights aside; 0: no bound
 
-	once    sync.Once
-	failed  error // of the first start
 	limit   int   // examples per run that Memory allows
+	planned int   // examples per run of the largest graph that plan has seen; 0: none yet
+	room    int64 // bytes that Memory leaves each worker for smaller graphs beside that one
 	workers []*worker
 }
 
-// worker holds the compiled programs of one goroutine, by batch size.
+// worker holds the compiled programs of one goroutine.
 type worker struct {
 	engine   *Engine
-	programs map[int]*models.Program
+	programs map[int]*models.Program // by batch size; where there is no room for a small one, the largest stands in for it
+	beside   int64                   // bytes of those smaller than planned
 }
 
-// start makes the workers that Memory has room for. Smaller batches come before fewer workers: down to one vector's
-// worth of examples they cost little.
+// start makes the workers that Memory has room for, and makes room again where ex needs larger graphs than the sets
+// before it did.
 func (e *Engine) start(ex Examples) error {
-	e.once.Do(func() { e.failed = e.plan(ex) })
-	return e.failed
+	if e.planned == 0 {
+		e.limit = math.MaxInt
+	}
+	if e.batch(ex) <= e.planned {
+		return nil
+	}
+	if err := e.Close(); err != nil {
+		return err
+	}
+	return e.plan(ex)
 }
 
+// plan prefers smaller batches to fewer workers: down to one vector's worth of examples they cost little.
 func (e *Engine) plan(ex Examples) error {
 	n := e.Workers
 	if n <= 0 {
 		n = runtime.GOMAXPROCS(0)
 	}
-	e.limit = math.MaxInt
 	first := &worker{engine: e, programs: map[int]*models.Program{}}
+	e.limit, e.room = math.MaxInt, math.MaxInt64
 	for e.Memory > 0 {
 		size := e.batch(ex)
 		p, err := first.program(size, ex)
 		if err != nil {
 			return err
 		}
-		if p.Bytes()*int64(n) <= e.Memory {
-			break
+		bytes, last := p.Bytes(), size == 1 || e.Batch > 0
+		if last {
+			n = int(max(1, min(int64(n), e.Memory/bytes)))
 		}
-		if size == 1 || e.Batch > 0 {
-			n = int(max(1, e.Memory/p.Bytes()))
+		if e.room = e.Memory/int64(n) - bytes; e.room >= 0 || last {
 			break
 		}
 		if err := p.Close(); err != nil {
@@ -78,6 +87,7 @@ func (e *Engine) plan(ex Examples) error {
 		delete(first.programs, size)
 		e.limit = size / 2
 	}
+	e.planned = e.batch(ex)
 	e.workers = append(e.workers, first)
 	for range n - 1 {
 		e.workers = append(e.workers, &worker{engine: e, programs: map[int]*models.Program{}})
@@ -88,13 +98,16 @@ func (e *Engine) plan(ex Examples) error {
 // Close releases the compiled graphs.
 func (e *Engine) Close() error {
 	for _, w := range e.workers {
-		for _, p := range w.programs {
+		for size, p := range w.programs {
+			if size != p.Size() {
+				continue
+			}
 			if err := p.Close(); err != nil {
 				return fmt.Errorf("ablate: close: %w", err)
 			}
 		}
 	}
-	e.workers = nil
+	e.workers, e.planned = nil, 0
 	return nil
 }
 
@@ -235,7 +248,7 @@ func (w *worker) load(ex Examples, first, n int) (*models.Program, error) {
 	return p, nil
 }
 
-// program returns the worker's program for size examples per run.
+// program returns the worker's program for size examples per run, or a larger one that Memory makes it use instead.
 func (w *worker) program(size int, ex Examples) (*models.Program, error) {
 	if p := w.programs[size]; p != nil {
 		return p, nil
@@ -244,6 +257,18 @@ func (w *worker) program(size int, ex Examples) (*models.Program, error) {
 	p, err := w.engine.Model.NewProgram(models.Build{Set: w.engine.Set, BF16: w.engine.BF16, Batch: size, Height: height, Width: width})
 	if err != nil {
 		return nil, err
+	}
+	if size < w.engine.planned {
+		if w.beside+p.Bytes() > w.engine.room {
+			if err := p.Close(); err != nil {
+				return nil, fmt.Errorf("ablate: close: %w", err)
+			}
+			if p, err = w.program(w.engine.planned, ex); err != nil {
+				return nil, err
+			}
+		} else {
+			w.beside += p.Bytes()
+		}
 	}
 	w.programs[size] = p
 	return p, nil
