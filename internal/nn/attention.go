@@ -38,7 +38,7 @@ func newAttention(set *kernel.Set, id string, in Plane, tokens, heads int) *atte
 	for k := range pv {
 		pv[k] = kernel.Offset{A: int32(k), B: int32(k * a.ldS)}
 	}
-	s := spans{lanes: set.Lanes, maxVecs: set.MaxVecs}
+	s := newSpans(set)
 	s.row(0, 0, 0, tokens)
 	a.qk = newProduct(set, qk, s, width*set.MaxVecs*set.Lanes*4)
 	a.pv = newProduct(set, pv, s, tokens*set.MaxVecs*set.Lanes*4)

@@ -157,7 +157,7 @@ func (b *Builder) read(x *Map, l Layer) (view, *G.Node) {
 	if b.err != nil {
 		return view{at: func(int) int { return 0 }, tap: func(int, int) int { return 0 }}, b.input
 	}
-	if l.Stride == 2 {
+	if l.Stride == 2 && !columnwise(b.set, x.Plane) {
 		return phasesOf(x.Plane).view(l), b.split(x)
 	}
 	return directView(x.Plane, l), x.node
@@ -198,16 +198,20 @@ func (b *Builder) Conv(x *Map, l Layer, act Activation, pad int) *Map {
 // ConvAdd adds the map skip before the activation.
 func (b *Builder) ConvAdd(x *Map, l Layer, act Activation, pad int, skip *Map) *Map {
 	return b.conv(x, l, act, pad, &residual{node: skip.node, plane: skip.Plane, stride: skip.Stride(), at: func(y int) int { return skip.At(y, 0) },
-		c: skip.C, flat: skip.contiguous()})
+		step: 1, c: skip.C, flat: skip.contiguous()})
 }
 
 // ConvAddSubsampled adds every second position of the map skip, its channel 0 to the result's channel shift: the
 // parameter-free shortcut of He et al. (2015), option A.
 func (b *Builder) ConvAddSubsampled(x *Map, l Layer, act Activation, pad int, skip *Map, shift int) *Map {
+	if winogradFits(l, x.Plane) && !b.bf16 && skip.G%b.set.Lanes == 0 && skip.Pad > 0 { // the transform reads any column
+		return b.conv(x, l, act, pad, &residual{node: skip.node, plane: skip.Plane, stride: skip.Stride(),
+			at: func(y int) int { return skip.At(2*y, 0) }, step: 2, shift: shift, c: skip.C})
+	}
 	p := phasesOf(skip.Plane)
 	d := skip.Pad
 	return b.conv(x, l, act, pad, &residual{node: b.split(skip), plane: skip.Plane, stride: p.stride(),
-		at: func(y int) int { return p.at(2*y+d, d) }, shift: shift, c: skip.C})
+		at: func(y int) int { return p.at(2*y+d, d) }, step: 1, shift: shift, c: skip.C})
 }
 
 func (b *Builder) conv(x *Map, l Layer, act Activation, pad int, res *residual) *Map {

@@ -61,6 +61,7 @@ type residual struct {
 	plane  Plane // the channels' form
 	stride int
 	at     func(y int) int // element of channel 0, row y, column 0
+	step   int             // positions of the map from one column of the output to the next; 2 only where the examples are whole vectors
 	shift  int
 	c      int // channels of the map
 	flat   bool
@@ -74,13 +75,19 @@ type view struct {
 	stride int                  // elements from channel to channel
 	at     func(y int) int      // base of output row y
 	tap    func(ky, kx int) int // offset of a tap from the base
+	step   int                  // elements from one output column's input to the next one's
 	flat   bool                 // output rows follow each other in the input too
 }
 
-// directView reads a plane at stride 1.
+// directView reads a plane in place. At stride 2, tiles must fit its columns; see columnwise.
 func directView(in Plane, l Layer) view {
-	return view{in.Stride(), func(y int) int { return in.At(y-l.Pad, -l.Pad) },
-		func(ky, kx int) int { return ky*in.RowLen() + kx*in.G }, in.contiguous() && l.Kernel == 1}
+	return view{in.Stride(), func(y int) int { return in.At(y*l.Stride-l.Pad, -l.Pad) },
+		func(ky, kx int) int { return ky*in.RowLen() + kx*in.G }, l.Stride * in.G, in.contiguous() && l.Kernel == 1 && l.Stride == 1}
+}
+
+// columnwise says that a tile can be one column of a map, or a column each of its vectors, so that columns may lie apart.
+func columnwise(set *kernel.Set, p Plane) bool {
+	return p.G%set.Lanes == 0 && p.G/set.Lanes <= set.MaxVecs
 }
 
 func newConv(set *kernel.Set, l Layer, v view, in, out Plane, act Activation, res *residual, masked bool) *conv {
@@ -104,19 +111,30 @@ func newConv(set *kernel.Set, l Layer, v view, in, out Plane, act Activation, re
 	return c
 }
 
-// convSpans tiles the output rows; where nothing has a border, all rows are one.
+// convSpans tiles the output rows; where nothing has a border, all rows are one, and where the input's or the residual's
+// columns lie apart, tiles are columns if their vectors cannot be.
 func convSpans(set *kernel.Set, v view, out Plane, res *residual) spans {
-	s := spans{lanes: set.Lanes, maxVecs: set.MaxVecs}
+	s := newSpans(set)
 	rows, n := out.H, out.W*out.G
 	if v.flat && out.contiguous() && (res == nil || res.flat) {
 		rows, n = 1, out.H*n
 	}
+	spread := res != nil && res.step > 1
+	if v.step != out.G && out.G == set.Lanes && !spread {
+		s.step = v.step
+	}
 	for y := range rows {
-		r := 0
+		r, apart := 0, 0
 		if res != nil {
-			r = res.at(y)
+			r, apart = res.at(y), res.step*out.G
 		}
-		s.row(v.at(y), out.At(y, 0), r, n)
+		if !spread && (v.step == out.G || out.G == set.Lanes) {
+			s.row(v.at(y), out.At(y, 0), r, n)
+			continue
+		}
+		for x := range out.W {
+			s.row(v.at(y)+x*v.step, out.At(y, x), r+x*apart, out.G)
+		}
 	}
 	return s
 }

@@ -55,6 +55,7 @@ func (q gang) input(k *kernel.Winograd, x []float32, rowLen int, v, work []float
 type tileRow struct {
 	src, dst, res  []float32 // res is nil where there is none
 	rowLen, resLen int       // elements from one row of the map to the next
+	resStep        int       // positions from one column of the residual to the next
 	rows, cols     int       // of the map that exist
 }
 
@@ -66,16 +67,16 @@ func (q gang) output(k *kernel.Winograd, o tileRow, work []float32) {
 		q.outputSplit(k, o, work)
 		return
 	}
-	k.XStep, k.YStep, k.ResStep, k.YRow, k.ResRow = q.g, 4*q.g, 4*q.g, o.rowLen, o.resLen
+	k.XStep, k.YStep, k.ResStep, k.YRow, k.ResRow = q.g, 4*q.g, 4*q.g*o.resStep, o.rowLen, o.resLen
 	for j := range k.YCol {
-		k.YCol[j], k.ResCol[j] = int32(j*q.g), int32(j*q.g)
+		k.YCol[j], k.ResCol[j] = int32(j*q.g), int32(j*q.g*o.resStep)
 	}
 	part := func(first, n, cols int) {
 		k.N, k.Cols = n, cols
 		for at := 0; at < q.g; at += q.set.Lanes {
 			k.X, k.Y = o.src[first*q.g+at:], o.dst[4*first*q.g+at:]
 			if o.res != nil {
-				k.Res = o.res[4*first*q.g+at:]
+				k.Res = o.res[4*first*q.g*o.resStep+at:]
 			}
 			q.set.WinogradOutput(k)
 		}

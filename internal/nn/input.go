@@ -77,7 +77,7 @@ func (p phases) at(y, x int) int {
 func (p phases) view(l Layer) view {
 	d := p.src.Pad - l.Pad
 	return view{p.stride(), func(y int) int { return y * p.w * p.src.G },
-		func(ky, kx int) int { return p.at(ky+d, kx+d) }, false}
+		func(ky, kx int) int { return p.at(ky+d, kx+d) }, p.src.G, false}
 }
 
 // split is the op that makes phases.
