@@ -70,6 +70,14 @@ type residual struct {
 // covers says whether output channel r has a residual.
 func (r *residual) covers(c int) bool { return r != nil && c >= r.shift && c < r.shift+r.c }
 
+// replaces lets the output take the residual's place.
+func (c *conv) replaces() *G.Node {
+	if r := c.res; r != nil && r.step == 1 && r.shift == 0 && r.c == c.plane.C {
+		return r.node
+	}
+	return nil
+}
+
 // view is how a convolution reads its input.
 type view struct {
 	stride int                  // elements from channel to channel

@@ -10,7 +10,8 @@ import (
 )
 
 // allocate gives every op its output memory. Ops whose outputs have one layout take turns with it once its last reader
-// has run, so that memory follows the widest place of the network and not its depth. Layouts with a border are never
+// has run, so that memory follows the widest place of the network and not its depth, and a sum may take the place of its
+// summand, so that less of it leaves the cache. Layouts with a border are never
 // mixed: its zeros are written by nobody, so they must stay where they are.
 //
 // A graph runs in the order of gorgonia's Sort, which is stable.
@@ -38,7 +39,7 @@ func (b *Builder) allocate() error {
 		}
 		return nil
 	}
-	ending := map[int][]*G.Node{}
+	ending, gone := map[int][]*G.Node{}, map[*G.Node]bool{}
 	for i := len(sorted) - 1; i >= 0; i-- {
 		n, at := sorted[i], len(sorted)-1-i
 		op, ok := b.ops[n]
@@ -46,7 +47,9 @@ func (b *Builder) allocate() error {
 			continue
 		}
 		var buf []float32
-		if !op.keeps() {
+		if old := op.replaces(); b.replaceable(n, old) && last[old] == at {
+			buf, gone[old] = b.ops[old].memory(), true
+		} else if !op.keeps() {
 			buf = take(op)
 		}
 		if buf == nil {
@@ -56,10 +59,25 @@ func (b *Builder) allocate() error {
 		op.bind(buf)
 		ending[last[n]] = append(ending[last[n]], n)
 		for _, done := range ending[at] {
-			if o := b.ops[done]; !o.keeps() {
+			if o := b.ops[done]; !o.keeps() && !gone[done] {
 				free[o.form()] = append(free[o.form()], o.memory())
 			}
 		}
 	}
 	return nil
+}
+
+// replaceable says whether the output of n may take the memory of its input old, once nobody else reads that.
+func (b *Builder) replaceable(n, old *G.Node) bool {
+	if old == nil || b.ops[old] == nil {
+		return false
+	}
+	op, before := b.ops[n], b.ops[old]
+	readers := 0
+	for _, in := range b.reads[n] {
+		if in == old {
+			readers++
+		}
+	}
+	return readers == 1 && !op.keeps() && !before.keeps() && op.form() == before.form() && op.size() == before.size()
 }

@@ -47,6 +47,7 @@ func (b base) lasting(batch *Batch) base {
 func (b *base) keeps() bool       { return b.lasts }
 func (b *base) form() any         { return b.layout }
 func (b *base) memory() []float32 { return b.buf }
+func (b *base) replaces() *G.Node { return nil }
 
 // size is the number of elements of the output.
 func (b *base) size() int { return b.shape.TotalSize() }
@@ -90,6 +91,7 @@ type fused interface {
 	keeps() bool
 	bind(buf []float32)
 	memory() []float32
+	replaces() *G.Node // an input that the op reads element by element before it writes the same places; nil: none
 }
 
 // apply adds op to the graph of its inputs and names the result after the op.
