@@ -39,6 +39,7 @@ type Map struct {
 	frozen  bool       // no keep value reaches it
 	last    bool       // only the head reads it
 	holds   *constants // which channels hold one value; nil where that is never known
+	stem    *stem      // that makes it; nil: another op does
 }
 
 // NewBuilder starts a graph for size examples of shape [c, h, w] per run; masked names the weights whose rows are components.
@@ -182,8 +183,9 @@ func (b *Builder) stem(x *Map, l Layer, act Activation, pool bool, conv, out Pla
 	v, node := b.read(x, l)
 	c := newConv(b.set, l, v, x.Plane, conv, act, nil, b.masked[l.Key])
 	b.bytes += int64(8 * out.Len())
-	n := b.apply(newStem(c, pool, out, b.batch), append([]*G.Node{node}, b.layerInputs(c)...)...)
-	return &Map{Plane: out, node: n, holds: c.makes}
+	s := newStem(c, pool, out, b.batch)
+	n := b.apply(s, append([]*G.Node{node}, b.layerInputs(c)...)...)
+	return &Map{Plane: out, node: n, holds: s.makes, stem: s}
 }
 
 // Conv applies a convolution or, on a map of height 1, a linear layer. The result has a border of pad.
@@ -235,6 +237,10 @@ func (b *Builder) layer(x *Map, v view, node *G.Node, l Layer, act Activation, o
 	c.reads = x.holds
 	if winogradFits(l, x.Plane) && b.err == nil {
 		c.wino = newWinograd(b.set, l, v, x.Plane, out, res, &b.work)
+	}
+	if x.stem != nil && node == x.node && res == nil && act != GELU && !x.Cells && !out.Cells && b.err == nil {
+		c.after = newCorrection(b.set, c, x.stem, v, b.batch)
+		b.bytes += c.after.bytes()
 	}
 	inputs := append([]*G.Node{node}, b.layerInputs(c)...)
 	if res != nil {

@@ -44,13 +44,14 @@ type conv struct {
 	plane  Plane
 	masked bool
 	res    *residual
-	reads  *constants // of the input; nil where it can have none
-	makes  *constants // of the output
-	wino   *winograd  // nil: every row is computed directly
-	depth  int        // stored channels of the input
-	rows   []int32    // 0, 1, …, Out-1
-	shift  []float32  // the layer's shift with the constant inputs folded in
-	chosen [4][]int32 // output channels by (ablated, with residual)
+	reads  *constants  // of the input; nil where it can have none
+	makes  *constants  // of the output
+	wino   *winograd   // nil: every row is computed directly
+	after  *correction // nil: the layer does not follow a stem
+	depth  int         // stored channels of the input
+	rows   []int32     // 0, 1, …, Out-1
+	shift  []float32   // the layer's shift with the constant inputs folded in
+	chosen [4][]int32  // output channels by (ablated, with residual)
 	live   []kernel.Offset
 	column kernel.Columns
 }
@@ -180,6 +181,18 @@ func (c *conv) Do(in ...G.Value) (G.Value, error) {
 
 // compute writes the chosen rows to dst.
 func (c *conv) compute(a layerArgs, dst []float32) {
+	if !c.after.fits(c, a) {
+		c.computeAnew(a, dst)
+		return
+	}
+	c.blocks = c.blocks[:0]
+	c.plan(a, a.shift, 1)
+	c.direct.run(operands{a: a.w, b: a.x, out: dst, relu: c.act == ReLU}, c.blocks)
+	c.after.run(c, a, dst)
+}
+
+// computeAnew computes the chosen rows from the whole input.
+func (c *conv) computeAnew(a layerArgs, dst []float32) {
 	shift := c.foldConstants(a)
 	c.blocks = c.blocks[:0]
 	if c.wino == nil {
