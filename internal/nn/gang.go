@@ -103,8 +103,8 @@ func (q gang) outputSplit(k *kernel.Winograd, o tileRow, work []float32) {
 	}
 	q.set.WinogradOutput(k)
 	for i := range o.rows {
-		for x := range o.cols {
-			copyGang(o.dst[i*o.rowLen+x*q.g:], work[(4*i+x%4)*q.phase()+x/4*q.g:], q.g)
+		for j := range min(kernel.WinogradTile, o.cols) {
+			copyGangs(o.dst[i*o.rowLen+j*q.g:], 4*q.g, work[(4*i+j)*q.phase():], q.g, (o.cols-j+3)/4, q.g)
 		}
 	}
 }
@@ -112,24 +112,38 @@ func (q gang) outputSplit(k *kernel.Winograd, o tileRow, work []float32) {
 // split brings rows of n positions into the form in which equal positions of neighbouring tiles follow each other.
 func (q gang) split(x []float32, rowLen, rows, n int, dst []float32) {
 	for i := range rows {
-		for p := range n {
-			copyGang(dst[(4*i+p%4)*q.phase()+p/4*q.g:], x[i*rowLen+p*q.g:], q.g)
+		for j := range min(kernel.WinogradTile, n) {
+			copyGangs(dst[(4*i+j)*q.phase():], q.g, x[i*rowLen+j*q.g:], 4*q.g, (n-j+3)/4, q.g)
 		}
 	}
 }
 
-// copyGang copies g elements.
-func copyGang(dst, src []float32, g int) {
+// copyGangs copies n positions of g elements each, which lie so many elements apart in dst and in src.
+func copyGangs(dst []float32, dstStep int, src []float32, srcStep, n, g int) {
 	switch g {
 	case 1:
-		dst[0] = src[0]
+		for i := range n {
+			dst[i*dstStep] = src[i*srcStep]
+		}
 	case 2:
-		*(*[2]float32)(dst) = *(*[2]float32)(src)
+		for i := range n {
+			*(*[2]float32)(dst[i*dstStep:]) = *(*[2]float32)(src[i*srcStep:])
+		}
 	case 4:
-		*(*[4]float32)(dst) = *(*[4]float32)(src)
+		for i := range n {
+			*(*[4]float32)(dst[i*dstStep:]) = *(*[4]float32)(src[i*srcStep:])
+		}
 	case 8:
-		*(*[8]float32)(dst) = *(*[8]float32)(src)
+		for i := range n {
+			*(*[8]float32)(dst[i*dstStep:]) = *(*[8]float32)(src[i*srcStep:])
+		}
+	case 16:
+		for i := range n {
+			*(*[16]float32)(dst[i*dstStep:]) = *(*[16]float32)(src[i*srcStep:])
+		}
 	default:
-		copy(dst[:g], src)
+		for i := range n {
+			copy(dst[i*dstStep:][:g], src[i*srcStep:])
+		}
 	}
 }
