@@ -67,11 +67,13 @@ type winograd struct {
 	in      view
 	x, out  Plane
 	res     *residual
-	strips  []strip
-	shapes  map[int]*product // the matrix products of a strip, by its lanes
-	ld      int              // elements from one channel of the work space to the next
+	strip   int // tile rows in a strip
+	ld      int // elements from one channel of the work space to the next
 	ones    []float32
 	work    *workspace
+	gang    gang
+	full    product // of a strip
+	rest    product // of the last strip, if it has fewer tile rows
 	sums    []float32
 	kernelW kernel.Winograd
 	blocker
@@ -81,18 +83,6 @@ type winograd struct {
 	pair kernel.Cells
 	wide int // the pair of channels that work.in holds
 }
-
-// strip is a rectangle of tiles whose products are computed together: whole rows of tiles, or a part of one.
-type strip struct {
-	row, rows int // of tiles
-	col       int
-	gang      gang // of a row
-	product   *product
-}
-
-// y and x are the strip's first output.
-func (s strip) y() int { return s.row * kernel.WinogradTile }
-func (s strip) x() int { return s.col * kernel.WinogradTile }
 
 // workspace is memory that the ops of one graph use one after the other.
 type workspace struct {
@@ -115,20 +105,19 @@ func grow(buf *[]float32, n int) {
 }
 
 // stripLanes is the width that a strip should have: enough columns to amortise reading the factors, few enough that
-// the transformed channels stay in a core's second-level cache, beside the factors where these fit.
-func stripLanes(l Layer) int {
-	const most, least, cache = 128, 32, 5 << 18
-	products := cache / (kernel.WinogradProducts * floatBytes)
-	if n := (products - l.In*l.Out) / (l.In + l.Out); n >= least {
-		return min(n, most)
-	}
-	return most
-}
+// the transformed channels stay in the cache.
+const stripLanes = 128
 
 func newWinograd(set *kernel.Set, l Layer, in view, x, out Plane, res *residual, work *workspace) *winograd {
-	w := &winograd{set: set, layer: l, in: in, x: x, out: out, res: res, work: work, shapes: map[int]*product{}}
+	w := &winograd{set: set, layer: l, in: in, x: x, out: out, res: res, work: work, gang: newGang(set, tilesOf(out.W), out.G)}
 	w.blocker.maxRows = set.MaxRows
-	w.cut(stripLanes(l))
+	across := w.gang.lanes()
+	w.strip = min(tilesOf(out.H), max(1, (stripLanes+across-1)/across))
+	w.ld = oddLines(w.strip*across + set.Lanes)
+	w.full = w.product(w.strip)
+	if r := tilesOf(out.H) % w.strip; r > 0 {
+		w.rest = w.product(r)
+	}
 	one := x
 	one.C, one.Cells = 1, false
 	w.ones = buffer(one.Len())
@@ -141,41 +130,17 @@ func newWinograd(set *kernel.Set, l Layer, in view, x, out Plane, res *residual,
 	w.sums = make([]float32, kernel.WinogradProducts*l.Out)
 	grow(&work.v, kernel.WinogradProducts*(l.In+1)*w.ld)
 	grow(&work.m, kernel.WinogradProducts*l.Out*w.ld)
-	grow(&work.rows, w.strips[0].gang.size())
+	grow(&work.rows, w.gang.size())
 	grow(&work.scratch, kernel.WinogradProducts*set.Lanes)
 	w.growWide()
 	return w
 }
 
-// cut makes strips of about so many lanes. The first one is the largest.
-func (w *winograd) cut(lanes int) {
-	high, wide := tilesOf(w.out.H), tilesOf(w.out.W)
-	rows := min(high, max(1, (lanes+wide*w.out.G-1)/(wide*w.out.G)))
-	cols := wide
-	if !w.out.Cells && !w.x.Cells { // cells are brought into float32 by whole rows
-		parts := min(wide, (wide*w.out.G+lanes-1)/lanes)
-		cols = (wide + parts - 1) / parts
-	}
-	w.ld = oddLines(rows*cols*w.out.G + w.set.Lanes)
-	for row := 0; row < high; row += rows {
-		for col := 0; col < wide; col += cols {
-			s := strip{row: row, rows: min(rows, high-row), col: col, gang: newGang(w.set, min(cols, wide-col), w.out.G)}
-			n := s.rows * s.gang.lanes()
-			if w.shapes[n] == nil {
-				w.shapes[n] = w.product(n)
-			}
-			s.product = w.shapes[n]
-			w.strips = append(w.strips, s)
-		}
-	}
-}
-
-// product is one of the 36 matrix products over a strip of so many lanes.
-func (w *winograd) product(lanes int) *product {
+// product is one of the 36 matrix products over a strip of so many tile rows.
+func (w *winograd) product(rows int) product {
 	s := newSpans(w.set)
-	s.row(0, 0, 0, lanes)
-	p := newProduct(w.set, nil, s, w.layer.In*w.set.MaxVecs*w.set.Lanes*4)
-	return &p
+	s.row(0, 0, 0, rows*w.gang.lanes())
+	return newProduct(w.set, nil, s, w.layer.In*w.set.MaxVecs*w.set.Lanes*4)
 }
 
 // run writes the kept rows of c to dst.
@@ -187,32 +152,38 @@ func (w *winograd) run(c *conv, a layerArgs, shift, dst []float32) {
 	}
 	sums := w.sumConstants(c.reads, a.w)
 	w.plan(c.reads, sums)
-	for _, s := range w.strips {
-		w.transformInput(a.x, s)
+	for first := 0; first < tilesOf(w.out.H); first += w.strip {
+		rows := min(w.strip, tilesOf(w.out.H)-first)
+		p := &w.full
+		if rows < w.strip {
+			p = &w.rest
+		}
+		w.transformInput(a.x, first, rows)
 		for k := range kernel.WinogradProducts {
 			o := operands{a: a.derived[k*w.layer.Out*w.layer.In:], b: w.work.v[k*w.depth()*w.ld:], out: w.work.m[k*len(w.kept)*w.ld:]}
 			if sums {
 				o.a2 = w.sums[k*w.layer.Out:]
 			}
-			s.product.run(o, w.blocks)
+			p.run(o, w.blocks)
 		}
-		w.transformKept(c, a, shift, dst, s)
+		w.transformKept(c, a, shift, dst, first, rows)
 	}
 }
 
 // transformKept writes a strip of every kept row.
-func (w *winograd) transformKept(c *conv, a layerArgs, shift, dst []float32, s strip) {
+func (w *winograd) transformKept(c *conv, a layerArgs, shift, dst []float32, first, rows int) {
 	if w.out.Cells {
-		w.transformKeptCells(c, a, shift, dst, s)
+		w.transformKeptCells(c, a, shift, dst, first, rows)
 		return
 	}
+	y := first * kernel.WinogradTile
 	for i, r := range w.kept {
 		var res []float32
 		if c.res.covers(int(r)) {
 			at, _ := c.res.row(int(r))
-			res = a.res[int(at)+c.res.at(s.y())+s.x()*c.res.step*w.out.G:]
+			res = a.res[int(at)+c.res.at(y):]
 		}
-		w.transformOutput(c, a, i, int(r), shift, dst[int(r)*w.out.Stride()+w.out.At(s.y(), s.x()):], res, s)
+		w.transformOutput(c, a, i, int(r), shift, dst[int(r)*w.out.Stride()+w.out.At(y, 0):], res, first, rows)
 	}
 }
 
@@ -254,9 +225,8 @@ func (w *winograd) plan(reads *constants, sums bool) {
 		w.last[0].B = int32(w.layer.In * w.ld)
 		ones = w.last[:]
 	}
-	for _, p := range w.shapes {
-		p.live, p.live2 = w.live, ones
-	}
+	w.full.live, w.full.live2 = w.live, ones
+	w.rest.live, w.rest.live2 = w.live, ones
 	w.blocks = w.blocks[:0]
 	w.add(len(w.kept), block{}, func(b *block, i, n int) {
 		r := w.kept[n]
@@ -265,29 +235,30 @@ func (w *winograd) plan(reads *constants, sums bool) {
 }
 
 // transformInput transforms the live channels of a strip, and the channel of ones where it takes the others' place.
-func (w *winograd) transformInput(x []float32, s strip) {
+func (w *winograd) transformInput(x []float32, first, rows int) {
 	k := &w.kernelW
 	k.Scratch, k.Plane = w.work.scratch, w.depth()*w.ld
 	w.wide = -1
-	start, col := w.in.at(s.y()), s.x()*w.x.G
+	start := w.in.at(first * kernel.WinogradTile)
 	for _, step := range w.live {
-		w.inputChannel(w.inputRows(x, int(step.A), start, s.rows)[col:], int(step.B), s)
+		c := int(step.A)
+		w.inputChannel(w.inputRows(x, c, start, rows), int(step.B), rows)
 	}
 	if len(w.live) < w.layer.In {
-		w.inputChannel(w.ones[start+col:], w.layer.In*w.ld, s)
+		w.inputChannel(w.ones[start:], w.layer.In*w.ld, rows)
 	}
 }
 
 // inputChannel transforms one channel; x starts at the strip's first input.
-func (w *winograd) inputChannel(x []float32, at int, s strip) {
-	for t := range s.rows {
+func (w *winograd) inputChannel(x []float32, at, rows int) {
+	for t := range rows {
 		src := x[t*kernel.WinogradTile*w.in.tap(1, 0):]
-		s.gang.input(&w.kernelW, src, w.in.tap(1, 0), w.work.v[at+t*s.gang.lanes():], w.work.rows)
+		w.gang.input(&w.kernelW, src, w.in.tap(1, 0), w.work.v[at+t*w.gang.lanes():], w.work.rows)
 	}
 }
 
 // transformOutput writes a strip of row r, the i-th kept one. dst and res (nil: none) start at the strip's first output.
-func (w *winograd) transformOutput(c *conv, a layerArgs, i, r int, shift, dst, res []float32, s strip) {
+func (w *winograd) transformOutput(c *conv, a layerArgs, i, r int, shift, dst, res []float32, first, rows int) {
 	k := &w.kernelW
 	k.Plane = len(w.kept) * w.ld
 	k.Scale, k.Shift, k.ReLU = c.rowScale(a, int32(r)), shift[r], 0
@@ -295,14 +266,14 @@ func (w *winograd) transformOutput(c *conv, a layerArgs, i, r int, shift, dst, r
 		k.ReLU = 1
 	}
 	resLen := w.resRowLen(c)
-	for t := range s.rows {
+	for t := range rows {
 		y := t * kernel.WinogradTile
-		o := tileRow{src: w.work.m[i*w.ld+t*s.gang.lanes():], dst: dst[y*w.out.RowLen():], rowLen: w.out.RowLen(), resLen: resLen,
-			rows: min(kernel.WinogradTile, w.out.H-s.y()-y), cols: min(w.out.W-s.x(), s.gang.tiles*kernel.WinogradTile)}
+		o := tileRow{src: w.work.m[i*w.ld+t*w.gang.lanes():], dst: dst[y*w.out.RowLen():], rowLen: w.out.RowLen(), resLen: resLen,
+			rows: min(kernel.WinogradTile, w.out.H-first*kernel.WinogradTile-y), cols: w.out.W}
 		if res != nil {
 			o.res, o.resStep = res[y*resLen:], c.res.step
 		}
-		s.gang.output(k, o, w.work.rows)
+		w.gang.output(k, o, w.work.rows)
 	}
 }
 

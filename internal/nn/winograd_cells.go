@@ -10,7 +10,7 @@ func (w *winograd) growWide() {
 	if !w.x.Cells {
 		return
 	}
-	rows := w.strips[0].rows*kernel.WinogradTile + 2
+	rows := w.strip*kernel.WinogradTile + 2
 	for h := range 2 {
 		grow(&w.work.in[h], rows*w.x.RowLen())
 		grow(&w.work.out[h], rows*w.out.RowLen())
@@ -41,9 +41,9 @@ func (w *winograd) widen(cells []float32, to *[2][]float32, n int) {
 
 // transformKeptCells writes a strip of every kept row, two at a time. Where one of the two is ablated, its half is
 // already in dst; it is read and written back as it was.
-func (w *winograd) transformKeptCells(c *conv, a layerArgs, shift, dst []float32, s strip) {
-	y := s.y()
-	n := min(s.rows*kernel.WinogradTile, w.out.H-y) * w.out.RowLen()
+func (w *winograd) transformKeptCells(c *conv, a layerArgs, shift, dst []float32, first, rows int) {
+	y := first * kernel.WinogradTile
+	n := min(rows*kernel.WinogradTile, w.out.H-y) * w.out.RowLen()
 	for i := 0; i < len(w.kept); {
 		r := int(w.kept[i])
 		both := r%2 == 0 && i+1 < len(w.kept) && int(w.kept[i+1]) == r+1
@@ -56,7 +56,7 @@ func (w *winograd) transformKeptCells(c *conv, a layerArgs, shift, dst []float32
 			count = 2
 		}
 		for h := range count {
-			w.transformOutput(c, a, i+h, r+h, shift, w.work.out[(r+h)%2], w.residualRows(c, a, r+h, h > 0, y, s.rows), s)
+			w.transformOutput(c, a, i+h, r+h, shift, w.work.out[(r+h)%2], w.residualRows(c, a, r+h, h > 0, y, rows), first, rows)
 		}
 		w.pair = kernel.Cells{Even: w.work.out[0], Odd: w.work.out[1], Cells: cells, Cols: n}
 		w.set.RoundCells(&w.pair)

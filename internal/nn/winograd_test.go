@@ -100,38 +100,3 @@ func TestConstantChannelsAreFoldedExactly(t *testing.T) {
 		}
 	})
 }
-
-// However a map is cut into strips, rows of tiles into parts among them, the results are the same bits.
-func TestStripsChangeNothing(t *testing.T) {
-	eachSet(t, func(t *testing.T, set *kernel.Set, rng *rand.Rand) {
-		const side, channels, most = 17, 64, 16
-		lift, a, b := drawLayer(rng, "lift.weight", channels, 2, 1, 1), drawLayer(rng, "a.weight", channels, channels, 3, 1), drawLayer(rng, "b.weight", channels, channels, 3, 1)
-		m := drawImages(rng, most, 2, side, side)
-		keep := make([]float32, channels)
-		drawKeep(rng, keep)
-		values := func(size int) (logits []float32, cut bool) {
-			p := compile(t, set, size, 2, side, side, []string{a.Key}, func(bl *Builder) *Map {
-				in := bl.Pack(0)
-				x := bl.Conv(&in, lift, ReLU, 1)
-				y := bl.ConvAdd(bl.Conv(x, a, ReLU, 1), b, ReLU, 0, x)
-				s := bl.ops[y.node].(*conv).wino.strips
-				cut = s[len(s)-1].col > 0
-				return y
-			})
-			load(p, images{size, 2, side, side, m.x[:size*2*side*side]})
-			copy(p.Keep(a.Key), keep)
-			return run(t, p), cut
-		}
-		one, cut := values(1)
-		if cut {
-			t.Fatal("one example's rows are cut")
-		}
-		for _, size := range []int{9, most} {
-			all, cut := values(size)
-			if !cut {
-				t.Fatalf("rows of %d examples are not cut", size)
-			}
-			same(t, fmt.Sprintf("first of %d examples", size), all[:len(one)], one)
-		}
-	})
-}
