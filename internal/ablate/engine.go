@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"runtime"
-	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -34,53 +33,65 @@ type Engine struct {
 	Batch   int   // examples per run; 0: chosen from the model and Memory
 	Memory  int64 // bytes that the workers' graphs may take together, weights aside; 0: no bound
 
-	once    sync.Once
-	failed  error // of the first start
 	limit   int   // examples per run that Memory allows
+	planned int   // examples per run of the largest graph that plan has seen; 0: none yet
+	room    int64 // bytes that Memory leaves each worker for smaller graphs beside that one
 	workers []*worker
 
 	gradientLimit int // examples per gradient run that Memory allows; 0: not bounded
 }
 
-// worker holds the compiled programs of one goroutine, by batch size.
+// worker holds the compiled programs of one goroutine.
 type worker struct {
 	engine    *Engine
-	programs  map[int]*models.Program
+	programs  map[int]*models.Program // by batch size; where there is no room for a small one, the largest stands in for it
+	beside    int64                   // bytes of those smaller than planned
 	gradients map[int]*models.Program // those that run gradients
 }
 
 func newWorker(e *Engine) *worker {
-	return &worker{e, map[int]*models.Program{}, map[int]*models.Program{}}
+	return &worker{engine: e, programs: map[int]*models.Program{}, gradients: map[int]*models.Program{}}
 }
 
-// start makes the workers that Memory has room for. Smaller batches come before fewer workers: down to one vector's
-// worth of examples they cost little.
+// start makes the workers that Memory has room for, and makes room again where ex needs larger graphs than the sets
+// before it did.
 func (e *Engine) start(ex Examples) error {
-	e.once.Do(func() { e.failed = e.plan(ex) })
-	if e.failed == nil && e.Memory > 0 {
+	if e.planned == 0 {
+		e.limit = math.MaxInt
+	}
+	if e.batch(ex) > e.planned {
+		if err := e.Close(); err != nil {
+			return err
+		}
+		if err := e.plan(ex); err != nil {
+			return err
+		}
+	}
+	if e.Memory > 0 {
 		return e.releaseGradients()
 	}
-	return e.failed
+	return nil
 }
 
+// plan prefers smaller batches to fewer workers: down to one vector's worth of examples they cost little.
 func (e *Engine) plan(ex Examples) error {
 	n := e.Workers
 	if n <= 0 {
 		n = runtime.GOMAXPROCS(0)
 	}
-	e.limit = math.MaxInt
 	first := newWorker(e)
+	e.limit, e.room = math.MaxInt, math.MaxInt64
 	for e.Memory > 0 {
 		size := e.batch(ex)
 		p, err := first.program(size, ex)
 		if err != nil {
 			return err
 		}
-		if p.Bytes()*int64(n) <= e.Memory {
-			break
+		bytes, last := p.Bytes(), size == 1 || e.Batch > 0
+		if last {
+			n = int(max(1, min(int64(n), e.Memory/bytes)))
 		}
-		if size == 1 || e.Batch > 0 {
-			n = int(max(1, e.Memory/p.Bytes()))
+		if e.room = e.Memory/int64(n) - bytes; e.room >= 0 || last {
 			break
 		}
 		if err := p.Close(); err != nil {
@@ -89,6 +100,7 @@ func (e *Engine) plan(ex Examples) error {
 		delete(first.programs, size)
 		e.limit = size / 2
 	}
+	e.planned = e.batch(ex)
 	e.workers = append(e.workers, first)
 	for range n - 1 {
 		e.workers = append(e.workers, newWorker(e))
@@ -99,21 +111,30 @@ func (e *Engine) plan(ex Examples) error {
 // Close releases the compiled graphs.
 func (e *Engine) Close() error {
 	for _, w := range e.workers {
-		if err := errors.Join(release(w.programs), release(w.gradients)); err != nil {
+		if err := errors.Join(w.releaseForward(), release(w.gradients)); err != nil {
 			return err
 		}
 	}
-	e.workers = nil
+	e.workers, e.planned = nil, 0
 	return nil
+}
+
+// releaseForward closes the programs that run no gradients.
+func (w *worker) releaseForward() error {
+	w.beside = 0
+	return release(w.programs)
 }
 
 // release closes programs and forgets them.
 func release(programs map[int]*models.Program) error {
 	for size, p := range programs {
+		delete(programs, size)
+		if size != p.Size() { // it stands in for a smaller one
+			continue
+		}
 		if err := p.Close(); err != nil {
 			return fmt.Errorf("ablate: close: %w", err)
 		}
-		delete(programs, size)
 	}
 	return nil
 }
@@ -260,7 +281,7 @@ func fill(p *models.Program, ex Examples, first, n int) error {
 	return nil
 }
 
-// program returns the worker's program for size examples per run.
+// program returns the worker's program for size examples per run, or a larger one that Memory makes it use instead.
 func (w *worker) program(size int, ex Examples) (*models.Program, error) {
 	if p := w.programs[size]; p != nil {
 		return p, nil
@@ -269,6 +290,18 @@ func (w *worker) program(size int, ex Examples) (*models.Program, error) {
 	p, err := w.engine.Model.NewProgram(models.Build{Set: w.engine.Set, BF16: w.engine.BF16, Batch: size, Height: height, Width: width})
 	if err != nil {
 		return nil, err
+	}
+	if size < w.engine.planned {
+		if w.beside+p.Bytes() > w.engine.room {
+			if err := p.Close(); err != nil {
+				return nil, fmt.Errorf("ablate: close: %w", err)
+			}
+			if p, err = w.program(w.engine.planned, ex); err != nil {
+				return nil, err
+			}
+		} else {
+			w.beside += p.Bytes()
+		}
 	}
 	w.programs[size] = p
 	return p, nil

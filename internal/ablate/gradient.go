@@ -61,7 +61,7 @@ func (e *Engine) startGradients(ex Examples) (workers, size int, err error) {
 	}
 	if e.Memory > 0 {
 		for _, w := range e.workers {
-			if err := release(w.programs); err != nil {
+			if err := w.releaseForward(); err != nil {
 				return 0, 0, err
 			}
 		}

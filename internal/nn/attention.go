@@ -116,7 +116,7 @@ func newHeadProduct(set *kernel.Set, f factors) headProduct {
 	for k := range steps {
 		steps[k] = kernel.Offset{A: int32(k * f.aStep), B: int32(k * f.bStep)}
 	}
-	s := spans{lanes: set.Lanes, maxVecs: set.MaxVecs}
+	s := newSpans(set)
 	s.row(0, 0, 0, f.cols)
 	b := blocker{maxRows: set.MaxRows}
 	b.add(f.rows, block{}, func(b *block, i, r int) {

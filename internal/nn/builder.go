@@ -43,6 +43,7 @@ type Map struct {
 	frozen  bool       // no keep value reaches it
 	last    bool       // class tokens alone, on their way to the head
 	holds   *constants // which channels hold one value; nil where that is never known
+	stem    *stem      // that makes it; nil: another op does
 	reached bool       // a keep value reaches it
 
 	gradient *Map     // of what is differentiated with respect to the map: what its readers have added so far
@@ -166,7 +167,7 @@ func (b *Builder) read(x *Map, l Layer) (view, *G.Node) {
 	if b.err != nil {
 		return view{at: func(int) int { return 0 }, tap: func(int, int) int { return 0 }}, b.input
 	}
-	if l.Stride == 2 {
+	if l.Stride == 2 && !columnwise(b.set, x.Plane) {
 		return phasesOf(x.Plane).view(l), b.split(x)
 	}
 	return directView(x.Plane, l), x.node
@@ -193,7 +194,7 @@ func (b *Builder) stem(x *Map, l Layer, act Activation, pool bool, conv, out Pla
 	b.bytes += int64(8 * out.Len())
 	s := newStem(c, pool, out, b.batch)
 	s.linear = b.noteRaw(c)
-	m := &Map{Plane: out, node: b.apply(s, append([]*G.Node{node}, b.layerInputs(c)...)...), holds: c.makes, reached: c.masked}
+	m := &Map{Plane: out, node: b.apply(s, append([]*G.Node{node}, b.layerInputs(c)...)...), holds: s.makes, stem: s, reached: c.masked}
 	if c.masked {
 		b.record(m, func(g *Map) { b.stemGradient(s, m, g) }, m)
 	}
@@ -221,16 +222,20 @@ func (b *Builder) ConvAdd(x *Map, l Layer, act Activation, pad int, skip *Map) *
 
 // residualOf adds the map x position by position.
 func residualOf(x *Map) *residual {
-	return &residual{of: x, node: x.node, plane: x.Plane, stride: x.Stride(), at: func(y int) int { return x.At(y, 0) }, c: x.C, flat: x.contiguous()}
+	return &residual{of: x, node: x.node, plane: x.Plane, stride: x.Stride(), at: func(y int) int { return x.At(y, 0) }, step: 1, c: x.C, flat: x.contiguous()}
 }
 
 // ConvAddSubsampled adds every second position of the map skip, its channel 0 to the result's channel shift: the
 // parameter-free shortcut of He et al. (2015), option A.
 func (b *Builder) ConvAddSubsampled(x *Map, l Layer, act Activation, pad int, skip *Map, shift int) *Map {
+	if winogradFits(l, x.Plane) && !b.bf16 && b.tape == nil && skip.G%b.set.Lanes == 0 && skip.Pad > 0 { // the transform reads any column
+		return b.conv(x, l, act, pad, &residual{of: skip, node: skip.node, plane: skip.Plane, stride: skip.Stride(),
+			at: func(y int) int { return skip.At(2*y, 0) }, step: 2, shift: shift, c: skip.C})
+	}
 	p := phasesOf(skip.Plane)
 	d := skip.Pad
 	return b.conv(x, l, act, pad, &residual{of: skip, halved: true, node: b.split(skip), plane: skip.Plane, stride: p.stride(),
-		at: func(y int) int { return p.at(2*y+d, d) }, shift: shift, c: skip.C})
+		at: func(y int) int { return p.at(2*y+d, d) }, step: 1, shift: shift, c: skip.C})
 }
 
 func (b *Builder) conv(x *Map, l Layer, act Activation, pad int, res *residual) *Map {
@@ -255,6 +260,10 @@ func (b *Builder) layer(x *Map, v view, node *G.Node, l Layer, act Activation, o
 	c.raw = b.noteRaw(c)
 	if winogradFits(l, x.Plane) && b.err == nil {
 		c.wino = newWinograd(b.set, l, v, x.Plane, out, res, &b.work)
+	}
+	if b.tape == nil && x.stem != nil && node == x.node && res == nil && act != GELU && !x.Cells && !out.Cells && b.err == nil {
+		c.after = newCorrection(b.set, c, x.stem, v, b.batch)
+		b.bytes += c.after.bytes()
 	}
 	inputs := append([]*G.Node{node}, b.layerInputs(c)...)
 	if res != nil {

@@ -44,15 +44,16 @@ type conv struct {
 	plane  Plane
 	masked bool
 	res    *residual
-	reads  *constants // of the input; nil where it can have none
-	makes  *constants // of the output
-	wino   *winograd  // nil: every row is computed directly
-	depth  int        // stored channels of the input
-	rows   []int32    // 0, 1, …, Out-1
-	shift  []float32  // the layer's shift with the constant inputs folded in
-	raw    *rawRows   // nil: no row is wanted
-	signs  *signs     // of the output; nil: not asked for
-	chosen [4][]int32 // output channels by (ablated, with residual)
+	reads  *constants  // of the input; nil where it can have none
+	makes  *constants  // of the output
+	wino   *winograd   // nil: every row is computed directly
+	depth  int         // stored channels of the input
+	rows   []int32     // 0, 1, …, Out-1
+	shift  []float32   // the layer's shift with the constant inputs folded in
+	raw    *rawRows    // nil: no row is wanted
+	signs  *signs      // of the output; nil: not asked for
+	after  *correction // nil: the layer does not follow a stem
+	chosen [4][]int32  // output channels by (ablated, with residual)
 	live   []kernel.Offset
 	column kernel.Columns
 }
@@ -65,6 +66,7 @@ type residual struct {
 	plane  Plane // the channels' form
 	stride int
 	at     func(y int) int // element of channel 0, row y, column 0
+	step   int             // positions of the map from one column of the output to the next; 2 only where the examples are whole vectors
 	shift  int
 	c      int // channels of the map
 	flat   bool
@@ -73,18 +75,32 @@ type residual struct {
 // covers says whether output channel r has a residual.
 func (r *residual) covers(c int) bool { return r != nil && c >= r.shift && c < r.shift+r.c }
 
+// replaces lets the output take the residual's place.
+func (c *conv) replaces() *G.Node {
+	if r := c.res; r != nil && r.step == 1 && r.shift == 0 && r.c == c.plane.C {
+		return r.node
+	}
+	return nil
+}
+
 // view is how a convolution reads its input.
 type view struct {
 	stride int                  // elements from channel to channel
 	at     func(y int) int      // base of output row y
 	tap    func(ky, kx int) int // offset of a tap from the base
+	step   int                  // elements from one output column's input to the next one's
 	flat   bool                 // output rows follow each other in the input too
 }
 
-// directView reads a plane at stride 1.
+// directView reads a plane in place. At stride 2, tiles must fit its columns; see columnwise.
 func directView(in Plane, l Layer) view {
-	return view{in.Stride(), func(y int) int { return in.At(y-l.Pad, -l.Pad) },
-		func(ky, kx int) int { return ky*in.RowLen() + kx*in.G }, in.contiguous() && l.Kernel == 1}
+	return view{in.Stride(), func(y int) int { return in.At(y*l.Stride-l.Pad, -l.Pad) },
+		func(ky, kx int) int { return ky*in.RowLen() + kx*in.G }, l.Stride * in.G, in.contiguous() && l.Kernel == 1 && l.Stride == 1}
+}
+
+// columnwise says that a tile can be one column of a map, or a column each of its vectors, so that columns may lie apart.
+func columnwise(set *kernel.Set, p Plane) bool {
+	return p.G%set.Lanes == 0 && p.G/set.Lanes <= set.MaxVecs
 }
 
 func newConv(set *kernel.Set, l Layer, v view, in, out Plane, act Activation, res *residual, masked bool) *conv {
@@ -108,19 +124,30 @@ func newConv(set *kernel.Set, l Layer, v view, in, out Plane, act Activation, re
 	return c
 }
 
-// convSpans tiles the output rows; where nothing has a border, all rows are one.
+// convSpans tiles the output rows; where nothing has a border, all rows are one, and where the input's or the residual's
+// columns lie apart, tiles are columns if their vectors cannot be.
 func convSpans(set *kernel.Set, v view, out Plane, res *residual) spans {
-	s := spans{lanes: set.Lanes, maxVecs: set.MaxVecs}
+	s := newSpans(set)
 	rows, n := out.H, out.W*out.G
 	if v.flat && out.contiguous() && (res == nil || res.flat) {
 		rows, n = 1, out.H*n
 	}
+	spread := res != nil && res.step > 1
+	if v.step != out.G && out.G == set.Lanes && !spread {
+		s.step = v.step
+	}
 	for y := range rows {
-		r := 0
+		r, apart := 0, 0
 		if res != nil {
-			r = res.at(y)
+			r, apart = res.at(y), res.step*out.G
 		}
-		s.row(v.at(y), out.At(y, 0), r, n)
+		if !spread && (v.step == out.G || out.G == set.Lanes) {
+			s.row(v.at(y), out.At(y, 0), r, n)
+			continue
+		}
+		for x := range out.W {
+			s.row(v.at(y)+x*v.step, out.At(y, x), r+x*apart, out.G)
+		}
 	}
 	return s
 }
@@ -159,6 +186,18 @@ func (c *conv) Do(in ...G.Value) (G.Value, error) {
 
 // compute writes the chosen rows to dst.
 func (c *conv) compute(a layerArgs, dst []float32) {
+	if !c.after.fits(c, a) {
+		c.computeAnew(a, dst)
+		return
+	}
+	c.blocks = c.blocks[:0]
+	c.plan(a, a.shift, 1)
+	c.direct.run(operands{a: a.w, b: a.x, out: dst, relu: c.act == ReLU}, c.blocks)
+	c.after.run(c, a, dst)
+}
+
+// computeAnew computes the chosen rows from the whole input.
+func (c *conv) computeAnew(a layerArgs, dst []float32) {
 	shift := c.foldConstants(a)
 	c.blocks = c.blocks[:0]
 	if c.wino == nil {

@@ -28,7 +28,7 @@ func (b *Builder) noteRaw(c *conv) *rawRows {
 	l, p := c.layer, c.plane
 	r := &rawRows{wanted: make([]bool, l.Out), slot: make([]int32, l.Out), plane: p, buf: buffer(p.Len()),
 		gradient: make([]float32, b.size*l.Out), shift: make([]float32, l.Out)}
-	same := view{at: func(y int) int { return p.At(y, 0) }, flat: p.contiguous()}
+	same := view{at: func(y int) int { return p.At(y, 0) }, step: p.G, flat: p.contiguous()}
 	r.keep = newProduct(b.set, r.step[:], convSpans(b.set, same, p, c.res), 0)
 	b.bytes += int64(4 * p.Len())
 	b.tape.raws[l.Key] = r

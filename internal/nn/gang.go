@@ -55,6 +55,7 @@ func (q gang) input(k *kernel.Winograd, x []float32, rowLen int, v, work []float
 type tileRow struct {
 	src, dst, res  []float32 // res is nil where there is none
 	rowLen, resLen int       // elements from one row of the map to the next
+	resStep        int       // positions from one column of the residual to the next
 	rows, cols     int       // of the map that exist
 }
 
@@ -66,16 +67,16 @@ func (q gang) output(k *kernel.Winograd, o tileRow, work []float32) {
 		q.outputSplit(k, o, work)
 		return
 	}
-	k.XStep, k.YStep, k.ResStep, k.YRow, k.ResRow = q.g, 4*q.g, 4*q.g, o.rowLen, o.resLen
+	k.XStep, k.YStep, k.ResStep, k.YRow, k.ResRow = q.g, 4*q.g, 4*q.g*o.resStep, o.rowLen, o.resLen
 	for j := range k.YCol {
-		k.YCol[j], k.ResCol[j] = int32(j*q.g), int32(j*q.g)
+		k.YCol[j], k.ResCol[j] = int32(j*q.g), int32(j*q.g*o.resStep)
 	}
 	part := func(first, n, cols int) {
 		k.N, k.Cols = n, cols
 		for at := 0; at < q.g; at += q.set.Lanes {
 			k.X, k.Y = o.src[first*q.g+at:], o.dst[4*first*q.g+at:]
 			if o.res != nil {
-				k.Res = o.res[4*first*q.g+at:]
+				k.Res = o.res[4*first*q.g*o.resStep+at:]
 			}
 			q.set.WinogradOutput(k)
 		}
@@ -102,8 +103,8 @@ func (q gang) outputSplit(k *kernel.Winograd, o tileRow, work []float32) {
 	}
 	q.set.WinogradOutput(k)
 	for i := range o.rows {
-		for x := range o.cols {
-			copyGang(o.dst[i*o.rowLen+x*q.g:], work[(4*i+x%4)*q.phase()+x/4*q.g:], q.g)
+		for j := range min(kernel.WinogradTile, o.cols) {
+			copyGangs(o.dst[i*o.rowLen+j*q.g:], 4*q.g, work[(4*i+j)*q.phase():], q.g, (o.cols-j+3)/4, q.g)
 		}
 	}
 }
@@ -111,26 +112,38 @@ func (q gang) outputSplit(k *kernel.Winograd, o tileRow, work []float32) {
 // split brings rows of n positions into the form in which equal positions of neighbouring tiles follow each other.
 func (q gang) split(x []float32, rowLen, rows, n int, dst []float32) {
 	for i := range rows {
-		for p := range n {
-			copyGang(dst[(4*i+p%4)*q.phase()+p/4*q.g:], x[i*rowLen+p*q.g:], q.g)
+		for j := range min(kernel.WinogradTile, n) {
+			copyGangs(dst[(4*i+j)*q.phase():], q.g, x[i*rowLen+j*q.g:], 4*q.g, (n-j+3)/4, q.g)
 		}
 	}
 }
 
-// copyGang copies g elements.
-func copyGang(dst, src []float32, g int) {
+// copyGangs copies n positions of g elements each, which lie so many elements apart in dst and in src.
+func copyGangs(dst []float32, dstStep int, src []float32, srcStep, n, g int) {
 	switch g {
 	case 1:
-		dst[0] = src[0]
+		for i := range n {
+			dst[i*dstStep] = src[i*srcStep]
+		}
 	case 2:
-		*(*[2]float32)(dst) = *(*[2]float32)(src)
+		for i := range n {
+			*(*[2]float32)(dst[i*dstStep:]) = *(*[2]float32)(src[i*srcStep:])
+		}
 	case 4:
-		*(*[4]float32)(dst) = *(*[4]float32)(src)
+		for i := range n {
+			*(*[4]float32)(dst[i*dstStep:]) = *(*[4]float32)(src[i*srcStep:])
+		}
 	case 8:
-		*(*[8]float32)(dst) = *(*[8]float32)(src)
+		for i := range n {
+			*(*[8]float32)(dst[i*dstStep:]) = *(*[8]float32)(src[i*srcStep:])
+		}
 	case 16:
-		*(*[16]float32)(dst) = *(*[16]float32)(src)
+		for i := range n {
+			*(*[16]float32)(dst[i*dstStep:]) = *(*[16]float32)(src[i*srcStep:])
+		}
 	default:
-		copy(dst[:g], src)
+		for i := range n {
+			copy(dst[i*dstStep:][:g], src[i*srcStep:])
+		}
 	}
 }

@@ -69,7 +69,7 @@ func (b *Builder) linearGradient(c *conv, raw *rawRows, x, g *Map) {
 func (o *linearGradient) prepare(residual bool) {
 	in, out := o.x.C, o.g.C
 	o.base = newPlaneBase(o.id, o.x)
-	s := spans{lanes: o.set.Lanes, maxVecs: o.set.MaxVecs}
+	s := newSpans(o.set)
 	s.row(0, 0, 0, o.g.W)
 	o.product = newProduct(o.set, nil, s, out*o.set.MaxVecs*o.set.Lanes*4)
 	o.blocker.maxRows = o.set.MaxRows

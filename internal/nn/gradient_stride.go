@@ -85,7 +85,7 @@ func newPhase(set *kernel.Set, l Layer, d Plane, of *strided, py, px, at int) ph
 			}
 		}
 	}
-	s := spans{lanes: set.Lanes, maxVecs: set.MaxVecs}
+	s := newSpans(set)
 	for y := range p.h {
 		res := 0
 		if of.half != nil {
@@ -180,18 +180,10 @@ func clear2nd(dst []float32, n, g int) {
 }
 
 // copy2nd copies every second position.
-func copy2nd(dst, src []float32, n, g int) {
-	for i := range n {
-		copyGang(dst[2*g*i:], src[2*g*i:], g)
-	}
-}
+func copy2nd(dst, src []float32, n, g int) { copyGangs(dst, 2*g, src, 2*g, n, g) }
 
 // spread2nd writes n positions of g elements to every second position.
-func spread2nd(dst, src []float32, n, g int) {
-	for i := range n {
-		copyGang(dst[2*g*i:], src[g*i:], g)
-	}
-}
+func spread2nd(dst, src []float32, n, g int) { copyGangs(dst, 2*g, src, g, n, g) }
 
 // add2nd is spread2nd with every second position of sum added.
 func add2nd(dst, src, sum []float32, n, g int) {

@@ -77,7 +77,7 @@ func (p phases) at(y, x int) int {
 func (p phases) view(l Layer) view {
 	d := p.src.Pad - l.Pad
 	return view{p.stride(), func(y int) int { return y * p.w * p.src.G },
-		func(ky, kx int) int { return p.at(ky+d, kx+d) }, false}
+		func(ky, kx int) int { return p.at(ky+d, kx+d) }, p.src.G, false}
 }
 
 // split is the op that makes phases.
@@ -101,31 +101,9 @@ func (s *split) Do(in ...G.Value) (G.Value, error) {
 		for y := range p.H + 2*p.Pad {
 			row := src[y*p.RowLen():]
 			for parity := range 2 {
-				every2nd(dst[s.p.at(y, parity):], row[parity*g:], (p.W+2*p.Pad-parity+1)/2, g)
+				copyGangs(dst[s.p.at(y, parity):], g, row[parity*g:], 2*g, (p.W+2*p.Pad-parity+1)/2, g)
 			}
 		}
 	}
 	return s.out, nil
-}
-
-// every2nd copies n positions of g elements each, leaving out every second one of src.
-func every2nd(dst, src []float32, n, g int) {
-	switch g {
-	case 16:
-		for i := range n {
-			*(*[16]float32)(dst[16*i:]) = *(*[16]float32)(src[32*i:])
-		}
-	case 8:
-		for i := range n {
-			*(*[8]float32)(dst[8*i:]) = *(*[8]float32)(src[16*i:])
-		}
-	case 4:
-		for i := range n {
-			*(*[4]float32)(dst[4*i:]) = *(*[4]float32)(src[8*i:])
-		}
-	default:
-		for i := range n {
-			copy(dst[g*i:g*i+g], src[2*g*i:])
-		}
-	}
 }

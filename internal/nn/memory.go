@@ -10,7 +10,8 @@ import (
 )
 
 // allocate gives every op its output memory. Ops whose outputs have one layout take turns with it once its last reader
-// has run, so that memory follows the widest place of the network and not its depth. Layouts with a border are never
+// has run, so that memory follows the widest place of the network and not its depth, and a sum may take the place of its
+// summand, so that less of it leaves the cache. Layouts with a border are never
 // mixed: its zeros are written by nobody, so they must stay where they are.
 //
 // A graph runs in the order of gorgonia's Sort, which is stable.
@@ -39,11 +40,13 @@ func (b *Builder) allocate(held map[*G.Node]bool) error {
 		}
 		return nil
 	}
-	ending := map[int][]*G.Node{}
-	give := func(n *G.Node) {
+	ending, gone := map[int][]*G.Node{}, map[*G.Node]bool{}
+	give := func(n *G.Node, at int) {
 		op := b.ops[n]
 		var buf []float32
-		if !op.keeps() && !held[n] {
+		if old := op.replaces(); b.tape == nil && b.replaceable(n, old) && last[old] == at { // a tape may hold the summand
+			buf, gone[old] = b.ops[old].memory(), true
+		} else if !op.keeps() && !held[n] {
 			buf = take(op)
 		}
 		if buf == nil {
@@ -60,16 +63,31 @@ func (b *Builder) allocate(held map[*G.Node]bool) error {
 			continue
 		}
 		if op.memory() == nil {
-			give(n)
+			give(n, at)
 		}
 		if o := b.others[n]; o != nil {
-			give(o)
+			give(o, at)
 		}
 		for _, done := range ending[at] {
-			if o := b.ops[done]; !o.keeps() && !held[done] {
+			if o := b.ops[done]; !o.keeps() && !held[done] && !gone[done] {
 				free[o.form()] = append(free[o.form()], o.memory())
 			}
 		}
 	}
 	return nil
+}
+
+// replaceable says whether the output of n may take the memory of its input old, once nobody else reads that.
+func (b *Builder) replaceable(n, old *G.Node) bool {
+	if old == nil || b.ops[old] == nil {
+		return false
+	}
+	op, before := b.ops[n], b.ops[old]
+	readers := 0
+	for _, in := range b.reads[n] {
+		if in == old {
+			readers++
+		}
+	}
+	return readers == 1 && !op.keeps() && !before.keeps() && op.form() == before.form() && op.size() == before.size()
 }

@@ -47,6 +47,7 @@ func (b base) lasting(batch *Batch) base {
 func (b *base) keeps() bool       { return b.lasts }
 func (b *base) form() any         { return b.layout }
 func (b *base) memory() []float32 { return b.buf }
+func (b *base) replaces() *G.Node { return nil }
 
 // tensor is the output, whose address is the same in every run.
 func (b *base) tensor() *tensor.Dense { return b.out }
@@ -94,6 +95,7 @@ type fused interface {
 	bind(buf []float32)
 	memory() []float32
 	tensor() *tensor.Dense
+	replaces() *G.Node // an input that the op reads element by element before it writes the same places; nil: none
 }
 
 // apply adds op to the graph of its inputs and names the result after the op.

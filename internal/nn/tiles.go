@@ -5,7 +5,12 @@ import "coar/internal/kernel"
 // spans cuts rows of n lanes into tiles of nearly equal numbers of vectors. Channel 0 of everything lies at 0.
 type spans struct {
 	lanes, maxVecs int
+	step           int // elements from one vector to the next in the input
 	list           []sized
+}
+
+func newSpans(set *kernel.Set) spans {
+	return spans{lanes: set.Lanes, maxVecs: set.MaxVecs, step: set.Lanes}
 }
 
 // sized is a span with the number of its vectors.
@@ -21,7 +26,7 @@ func (s *spans) row(in, out, res, n int) {
 	for at, left := 0, vectors; left > 0; tiles-- {
 		v := (left + tiles - 1) / tiles
 		last := min(s.lanes, n-(at+v-1)*s.lanes)
-		s.list = append(s.list, sized{kernel.Span{In: int32(in + at*s.lanes), Out: int32(out + at*s.lanes), Res: int32(res + at*s.lanes), Last: int32(last)}, v})
+		s.list = append(s.list, sized{kernel.Span{In: int32(in + at*s.step), Out: int32(out + at*s.lanes), Res: int32(res + at*s.lanes), Last: int32(last)}, v})
 		at += v
 		left -= v
 	}
@@ -59,6 +64,7 @@ type product struct {
 	live   []kernel.Offset // the part of it that is run
 	live2  []kernel.Offset // of operands.a2
 	groups [][]visit       // one block of rows visits a group before the next block does, so that both operands stay in cache
+	step   int             // elements from one vector of b to the next
 	cells  bool            // both operands are bfloat16
 	tile   kernel.CellTile
 }
@@ -79,7 +85,7 @@ type block struct {
 // newProduct chooses the grouping of spans: inBytes is the memory that one span's reduction reads.
 func newProduct(set *kernel.Set, steps []kernel.Offset, s spans, inBytes int) product {
 	const cache = 384 << 10 // a good part of a core's L2
-	return product{set: set, steps: steps, live: steps, groups: s.group(max(1, cache/max(1, inBytes)))}
+	return product{set: set, steps: steps, live: steps, step: s.step, groups: s.group(max(1, cache/max(1, inBytes)))}
 }
 
 // operands are the memory of a product: a and a2 hold the rows (weights), b the columns (the layer's input).
@@ -91,7 +97,7 @@ type operands struct {
 // run computes every block over every span.
 func (p *product) run(o operands, blocks []block) {
 	t := &p.tile
-	t.A, t.A2, t.B, t.Out, t.BStep = o.a, o.a2, o.b, o.out, p.set.Lanes
+	t.A, t.A2, t.B, t.Out, t.BStep = o.a, o.a2, o.b, o.out, p.step
 	t.ReLU = 0
 	if o.relu {
 		t.ReLU = 1

@@ -35,7 +35,7 @@ func newEmbed(set *kernel.Set, key string, images Plane, side, dim, batchSize in
 	for k := range steps {
 		steps[k] = kernel.Offset{A: int32(k), B: int32(k * e.colStep)}
 	}
-	s := spans{lanes: set.Lanes, maxVecs: set.MaxVecs}
+	s := newSpans(set)
 	for n := range batchSize {
 		s.row(n*(t-1), n*t+1, 1, t-1)
 	}

@@ -145,7 +145,7 @@ func newWinograd(set *kernel.Set, l Layer, in view, x, out Plane, res *residual,
 
 // product is one of the 36 matrix products over a strip of so many tile rows.
 func (w *winograd) product(rows int) product {
-	s := spans{lanes: w.set.Lanes, maxVecs: w.set.MaxVecs}
+	s := newSpans(w.set)
 	s.row(0, 0, 0, rows*w.gang.lanes())
 	return newProduct(w.set, nil, s, w.layer.In*w.set.MaxVecs*w.set.Lanes*4)
 }
@@ -296,7 +296,7 @@ func (w *winograd) transformTiles(c *conv, i int, dst, res []float32, first, row
 		o := tileRow{src: w.work.m[i*w.ld+t*w.gang.lanes():], dst: dst[y*w.out.RowLen():], rowLen: w.out.RowLen(), resLen: resLen,
 			rows: min(kernel.WinogradTile, w.out.H-first*kernel.WinogradTile-y), cols: w.out.W}
 		if res != nil {
-			o.res = res[y*resLen:]
+			o.res, o.resStep = res[y*resLen:], c.res.step
 		}
 		w.gang.output(k, o, w.work.rows)
 	}

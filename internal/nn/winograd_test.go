@@ -11,7 +11,7 @@ import (
 // Maps of whole and of broken tiles, examples in whole and in broken vectors, borders wider than the layer needs.
 func TestWinogradMatchesDefinition(t *testing.T) {
 	eachSet(t, func(t *testing.T, set *kernel.Set, rng *rand.Rand) {
-		for _, side := range []int{4, 7, 8, 14, 17} {
+		for _, side := range []int{2, 4, 7, 8, 14, 17} {
 			for _, size := range []int{1, 2, 3, 4, 8, 16, 32} {
 				if side*side*size > 2000 {
 					continue
@@ -38,8 +38,8 @@ func TestWinogradMatchesDefinition(t *testing.T) {
 // The residual comes from a plane, or from every second position of one.
 func TestWinogradAddsResiduals(t *testing.T) {
 	eachSet(t, func(t *testing.T, set *kernel.Set, rng *rand.Rand) {
-		for _, side := range []int{7, 16} {
-			for _, size := range []int{1, 4, 16} {
+		for _, side := range []int{2, 7, 16} {
+			for _, size := range []int{1, 4, 8, 16} {
 				const in, out, shift = 16, 24, 4
 				m := drawImages(rng, size, in, side, side)
 				lift, half := drawLayer(rng, "lift.weight", in, in, 1, 1), drawLayer(rng, "half.weight", out, in, 3, 2)
