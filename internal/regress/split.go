@@ -12,7 +12,9 @@ type split struct {
 }
 
 // HeldRows lists the rows that Fit holds out under these options, ascending.
-func HeldRows(nRows int, opts Options) []int { return splitRows(nRows, opts.ValFraction, opts.Seed).held }
+func HeldRows(nRows int, opts Options) []int {
+	return splitRows(nRows, opts.ValFraction, opts.Seed).held
+}
 
 // splitRows holds out about fraction of the rows, those whose hash under seed is smallest.
 //
