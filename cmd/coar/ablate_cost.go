@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"coar/internal/store"
 )
 
 // cost is what a command is about to spend, measured on a row or two.
@@ -80,10 +82,17 @@ func (g *gradientWork) time(ctx context.Context) (float64, error) {
 	}
 	m := g.run.Manifest()
 	n := min(timedExamples, m.NExamples())
+	row := m.GradientRows() / 2 // a typical one: the first use more derivatives than the others
+	roles, err := g.roles(store.GradientLot{First: row, Rows: 1}, m.NComponents())
+	if err != nil {
+		return 0, err
+	}
 	var reading failure
+	rows := g.rows(row, roles, &reading)
+	same := func(_ int, keep []float32, wanted []bool) { rows(0, keep, wanted) }
 	var mu sync.Mutex
 	var first [2]time.Time // the end of each row's last example
-	err := g.s.Engine.EachGradient(ctx, g.s.Examples(m.Positions[:n]), 2, g.rows(0, &reading), g.out, func(r, _ int, _ float32, _ []float32) error {
+	err = g.s.Engine.EachGradient(ctx, g.s.Examples(m.Positions[:n]), 2, same, g.out, func(r, _ int, _ float32, _ []float32) error {
 		mu.Lock()
 		defer mu.Unlock()
 		first[r] = time.Now()

@@ -67,7 +67,7 @@ func (g *gradientWork) describe(lot store.GradientLot) (store.LotRows, error) {
 		if err := g.soft.row(lot.First+r, keep); err != nil {
 			return rows, err
 		}
-		for c, role := range gradient.Roles(keep) {
+		for c, role := range gradient.Roles(lot.First+r, keep) {
 			sums[c] += float64(keep[c])
 			switch role {
 			case gradient.Softened:
@@ -161,18 +161,18 @@ func (g *gradientWork) measureLot(ctx context.Context, lot *store.Gradients, pos
 		}
 		return tally.Visit(r, i, margin, derivatives)
 	}
-	if err := g.s.Engine.EachGradient(ctx, g.s.Examples(at), lot.Lot.Rows, g.rows(lot.Lot.First, &reading), g.out, visit); err != nil {
+	if err := g.s.Engine.EachGradient(ctx, g.s.Examples(at), lot.Lot.Rows, g.rows(lot.Lot.First, roles, &reading), g.out, visit); err != nil {
 		return err
 	}
 	return done.flush()
 }
 
-// rows are the gradient rows from number first on. All derivatives are wanted: those of kept components say something, too.
-func (g *gradientWork) rows(first int, reading *failure) ablate.GradientRows {
+// rows are the gradient rows from number first on, with these roles. Derivatives that nobody uses or saves are not wanted.
+func (g *gradientWork) rows(first int, roles [][]gradient.Role, reading *failure) ablate.GradientRows {
 	return func(r int, keep []float32, wanted []bool) {
 		reading.keep(g.soft.row(first+r, keep))
-		for c := range wanted {
-			wanted[c] = true
+		for c, role := range roles[r] {
+			wanted[c] = role != gradient.Unused || g.save != nil
 		}
 	}
 }
@@ -186,7 +186,7 @@ func (g *gradientWork) roles(lot store.GradientLot, nComponents int) ([][]gradie
 		if err := g.soft.row(lot.First+r, keep); err != nil {
 			return nil, err
 		}
-		roles[r] = gradient.Roles(keep)
+		roles[r] = gradient.Roles(lot.First+r, keep)
 	}
 	return roles, nil
 }

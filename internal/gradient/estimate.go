@@ -4,7 +4,7 @@ import "math"
 
 // Rows is what all examples share of the gradient rows.
 type Rows struct {
-	Softened, Kept []int     // [nComponents] rows in which a component is softened, and in which it is kept
+	Softened, Kept []int     // [nComponents] rows in which a component is softened, and those of the first KeptRows in which it is kept
 	MeanKeep       []float64 // [nComponents] over all rows
 	Groups         []int     // sizes of the component groups, which add up to nComponents
 }
@@ -12,7 +12,7 @@ type Rows struct {
 // Example is what the rows say of one example.
 type Example struct {
 	Sum, SumSq []float64 // [nComponents] of the derivatives in the rows that soften a component, and of their squares
-	KeptSum    []float64 // [nComponents] of the derivatives in the rows that keep it
+	KeptSum    []float64 // [nComponents] of the derivatives in those of the first KeptRows that keep it
 	MeanMargin float64   // over all rows, logits
 }
 
@@ -27,7 +27,7 @@ type Attributions struct {
 // Estimate.
 //
 // The mean derivative s over the rows that soften a component estimates its attribution without bias but for the softened
-// context, and with the variance V/n of n rows. The mean k over the rows that keep it is known much better, from many more
+// context, and with the variance V/n of n rows. The mean k over the rows that keep it is soon known much better, from many more
 // rows, but is the derivative at one end only. So s is drawn towards ρk:
 //
 //	θ = ρk + B(s - ρk),  B = g/(g + 1/n),

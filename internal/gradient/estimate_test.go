@@ -147,11 +147,21 @@ func TestEstimateOfFewRows(t *testing.T) {
 	}
 }
 
+func TestOnlyTheFirstRowsUseKeptComponents(t *testing.T) {
+	keep := []float32{1, 0.5, 0}
+	if r := Roles(KeptRows-1, keep); r[0] != Kept || r[1] != Softened || r[2] != Unused {
+		t.Errorf("row %d: %v", KeptRows-1, r)
+	}
+	if r := Roles(KeptRows, keep); r[0] != Unused || r[1] != Softened || r[2] != Unused {
+		t.Errorf("row %d: %v", KeptRows, r)
+	}
+}
+
 func TestTally(t *testing.T) {
 	const nRows, p, n = 3, 4, 5
 	got := make([]Sums, n)
 	keep := []float32{0.5, 1, 0.25, 0}
-	tally := NewTally([][]Role{Roles(keep), Roles(keep), Roles([]float32{1, 1, 0.5, 0.5})}, n, func(example int, s Sums) error { got[example] = s; return nil })
+	tally := NewTally([][]Role{Roles(0, keep), Roles(1, keep), Roles(2, []float32{1, 1, 0.5, 0.5})}, n, func(example int, s Sums) error { got[example] = s; return nil })
 	var group sync.WaitGroup
 	for e := range n {
 		group.Go(func() {

@@ -9,16 +9,21 @@ type Role byte
 const (
 	Unused   Role = iota
 	Softened      // 0 < keep < 1
-	Kept          // keep = 1
+	Kept          // keep = 1, in one of the first KeptRows rows
 )
 
-// Roles returns what a row with these keep values does with each component.
-func Roles(keep []float32) []Role {
+// KeptRows is the number of rows, the first ones, whose derivatives by kept components are used. Each row has many more of
+// those than of softened ones, so that their mean is soon known well enough, and they cost time.
+const KeptRows = 40
+
+// Roles returns what the row of this number with these keep values does with each component.
+func Roles(row int, keep []float32) []Role {
 	roles := make([]Role, len(keep))
 	for c, k := range keep {
 		switch {
-		case k == 1:
+		case k == 1 && row < KeptRows:
 			roles[c] = Kept
+		case k == 1:
 		case k > 0:
 			roles[c] = Softened
 		}
@@ -29,7 +34,7 @@ func Roles(keep []float32) []Role {
 // Sums are what all gradient rows say of one example. They are taken in float64, row by row, and rounded once.
 type Sums struct {
 	Sum, SumSq []float32 // [nComponents] of the derivatives, and of their squares, over the rows that soften a component
-	KeptSum    []float32 // [nComponents] of the derivatives over the rows that keep it
+	KeptSum    []float32 // [nComponents] of the derivatives over those of the first KeptRows that keep it
 	Margins    []float32 // [nRows] logits
 }
 
