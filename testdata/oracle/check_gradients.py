@@ -2,7 +2,7 @@
 """Derivatives of margins by keep values: `coar ablate --save-gradients` beside PyTorch's in float32 and float64, and finite differences.
 
   python3 testdata/oracle/check_gradients.py COAR [--models resnet20,mini_resnet,...] [--isa avx512,avx2,portable]
-                                             [--resnet20 W.th --cifar10 test_batch.bin] [--tie 1e-4] [--most 48]
+                                             [--resnet20 W.th --cifar10 test_batch.bin] [--tie 1e-4] [--most 48] [--threads 2]
 
 Rows are softened, every fourth with hard zeros as well. For each model and instruction set it prints the relative L2 error of a row
 and example against torch_oracle.py --gradients: median, share under 1e-3, maximum; beside it the share against float64, which for
@@ -180,7 +180,7 @@ def check(a, name, d):
     keep = keep_rows(rows, p, fraction)
     for k, v in {"x": x, "y": y, "keep": keep}.items(): np.save(f"{d}/{k}.npy", v)
     run([sys.executable, f"{HERE}/torch_oracle.py", "--arch", arch, "--weights", weights, "--images", f"{d}/x.npy", "--labels", f"{d}/y.npy",
-         "--masks", f"{d}/keep.npy", "--gradients", f"{d}/torch.npy"])
+         "--masks", f"{d}/keep.npy", "--gradients", f"{d}/torch.npy", "--threads", str(a.threads)])
     torch32, net = np.load(f"{d}/torch.npy"), Float64(model)
     X, K = torch.from_numpy(x).double(), torch.from_numpy(keep).double()
     exact = np.array([[net.gradient(K[r], X[i], int(y[i])) for i in range(n)] for r in range(rows)])
@@ -210,7 +210,9 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("coar"); ap.add_argument("--models", default=",".join(CASES)); ap.add_argument("--isa", default="avx512,avx2,portable")
     ap.add_argument("--resnet20"); ap.add_argument("--cifar10"); ap.add_argument("--tie", type=float, default=1e-4); ap.add_argument("--most", type=int, default=48)
+    ap.add_argument("--threads", type=int, default=2)
     a = ap.parse_args()
+    torch.set_num_threads(a.threads)
     print("| model | kernels | pairs | median | under 1e-3 | max | float64: under 1e-3 | max |\n|---|---|---|---|---|---|---|---|")
     for name in a.models.split(","):
         with tempfile.TemporaryDirectory() as d: check(a, name, d)
