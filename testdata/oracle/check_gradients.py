@@ -15,7 +15,7 @@ calls. Central differences of float64 margins check the derivatives of 20 soften
 weights; without --cifar10 32x32 images are noise, as 224x224 ones always are.
 Debian: apt-get install python3-torch python3-torchvision.
 """
-import argparse, gzip, os, subprocess, sys, tempfile
+import argparse, gc, gzip, os, subprocess, sys, tempfile
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -112,6 +112,7 @@ class Float64:
         self.params = {k: v.detach() for k, v in model.named_parameters() if k in self.table}
 
     def logits(self, keep, x):
+        gc.collect()  # PyTorch 1.13 leaves the scaled weights of the call before in a cycle
         parts = keep.split(list(self.table.values()))
         scaled = {k: self.params[k] * part.view(-1, *[1] * (self.params[k].dim() - 1)) for k, part in zip(self.table, parts)}
         return functional_call(self.model, scaled, (x[None],))
