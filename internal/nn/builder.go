@@ -228,8 +228,8 @@ func residualOf(x *Map) *residual {
 // ConvAddSubsampled adds every second position of the map skip, its channel 0 to the result's channel shift: the
 // parameter-free shortcut of He et al. (2015), option A.
 func (b *Builder) ConvAddSubsampled(x *Map, l Layer, act Activation, pad int, skip *Map, shift int) *Map {
-	if winogradFits(l, x.Plane) && !b.bf16 && b.tape == nil && skip.G%b.set.Lanes == 0 && skip.Pad > 0 { // the transform reads any column
-		return b.conv(x, l, act, pad, &residual{of: skip, node: skip.node, plane: skip.Plane, stride: skip.Stride(),
+	if winogradFits(l, x.Plane) && !b.bf16 && skip.G%b.set.Lanes == 0 && skip.Pad > 0 { // the transform reads any column
+		return b.conv(x, l, act, pad, &residual{of: skip, halved: true, node: skip.node, plane: skip.Plane, stride: skip.Stride(),
 			at: func(y int) int { return skip.At(2*y, 0) }, step: 2, shift: shift, c: skip.C})
 	}
 	p := phasesOf(skip.Plane)
