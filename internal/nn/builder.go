@@ -196,7 +196,7 @@ func (b *Builder) stem(x *Map, l Layer, act Activation, pool bool, conv, out Pla
 	s.linear = b.noteRaw(c)
 	m := &Map{Plane: out, node: b.apply(s, append([]*G.Node{node}, b.layerInputs(c)...)...), holds: s.makes, stem: s, reached: c.masked}
 	if c.masked {
-		b.record(m, func(g *Map) { b.stemGradient(s, m, g) }, m)
+		b.recordFusing(m, func(g *Map) { b.stemGradient(s, m, g) }, m)
 	}
 	return m
 }

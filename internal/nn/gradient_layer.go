@@ -79,7 +79,7 @@ func (o *layerGradient) prepare(b *Builder, id string) {
 
 // layerGradientNodes adds the op; h is the gradient of what was added before the activation.
 func (b *Builder) layerGradientNodes(op *layerGradient, c *conv, y, g *Map) (node *G.Node, h *Map) {
-	if g.pending != nil && !op.only && (op.signs != nil || c.res == nil) {
+	if g.pending.fits() && !op.only && (op.signs != nil || c.res == nil) {
 		return b.fuse(op, c, g)
 	}
 	g = b.settled(g)
