@@ -46,6 +46,8 @@ type Map struct {
 	stem    *stem      // that makes it; nil: another op does
 	reached bool       // a keep value reaches it
 
+	factors []float32 // what each channel is still to be multiplied by; nil: nothing
+
 	gradient *Map     // of what is differentiated with respect to the map: what its readers have added so far
 	pending  *fusible // how the gradient is made, while it is not: node is nil
 	halved   *halved  // a further part of it

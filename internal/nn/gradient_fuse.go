@@ -48,6 +48,7 @@ func (b *Builder) inputConv(f *fusible, out Plane) (*conv, []*G.Node) {
 	c.reads, c.only = f.d.holds, f.only
 	if winogradFits(f.layer, f.d.Plane) && b.err == nil {
 		c.wino = newWinograd(b.set, f.layer, v, f.d.Plane, out, f.res, &b.work)
+		c.wino.factors = f.d.factors
 	}
 	inputs := append([]*G.Node{from}, b.layerInputs(c)...)
 	if f.res != nil {
@@ -79,11 +80,7 @@ func (b *Builder) fuse(op *layerGradient, c *conv, g *Map) (node *G.Node, h *Map
 	} else {
 		both, inputs = b.turned(op, g)
 	}
-	if !op.splits(c) {
-		return b.apply(both, inputs...), g
-	}
-	node, other := b.applyPair(both, op.h, inputs...)
-	return node, &Map{Plane: op.g, node: other}
+	return b.applyLayerGradient(both, op, c, g, inputs...)
 }
 
 // turned is the convolution that makes the pending gradient g and does op, and its inputs.
