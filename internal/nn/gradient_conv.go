@@ -19,6 +19,9 @@ func (b *Builder) inputGradient(x *Map, l Layer, d *Map) {
 		f.res = residualOf(b.settled(x.gradient))
 	}
 	x.gradient = &Map{Plane: x.Plane, pending: f}
+	if !f.fits() {
+		b.settled(x.gradient)
+	}
 }
 
 // transposed is the layer of stride 1 that takes the gradient of l's products to the gradient of its input: the weight
