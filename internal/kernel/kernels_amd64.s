@@ -5824,40 +5824,51 @@ dots_AVX512_done:
 // func winogradInputAVX512(w *Winograd)
 // Requires: AVX, AVX512F
 TEXT ·winogradInputAVX512(SB), NOSPLIT, $0-8
-	MOVQ    w+0(FP), R15
-	MOVQ    (R15), AX
-	MOVQ    24(R15), BX
-	MOVQ    72(R15), CX
-	MOVQ    96(R15), DX
-	MOVQ    104(R15), SI
-	SHLQ    $0x02, SI
-	MOVQ    112(R15), DI
-	SHLQ    $0x02, DI
-	MOVQ    136(R15), R11
-	SHLQ    $0x02, R11
-	MOVQ    144(R15), R14
-	SHLQ    $0x02, R14
-	LEAQ    (DI)(DI*2), R9
-	LEAQ    (DI)(DI*4), R10
-	LEAQ    (SI)(SI*2), R12
-	LEAQ    (SI)(SI*4), R13
-	VMOVUPS pointA<>+0(SB), Z10
-	VMOVUPS pointB<>+0(SB), Z11
-	VMOVUPS pointA2<>+0(SB), Z12
-	VMOVUPS pointB2<>+0(SB), Z13
-	VMOVUPS pointSum<>+0(SB), Z14
-	TESTQ   DX, DX
-	JZ      winogradInput_AVX512_end
+	MOVQ         w+0(FP), R15
+	MOVQ         (R15), AX
+	MOVQ         24(R15), BX
+	MOVQ         72(R15), CX
+	MOVQ         96(R15), DX
+	MOVQ         104(R15), SI
+	SHLQ         $0x02, SI
+	MOVQ         112(R15), DI
+	SHLQ         $0x02, DI
+	MOVQ         136(R15), R11
+	SHLQ         $0x02, R11
+	MOVQ         144(R15), R14
+	SHLQ         $0x02, R14
+	LEAQ         (DI)(DI*2), R9
+	LEAQ         (DI)(DI*4), R10
+	LEAQ         (SI)(SI*2), R12
+	LEAQ         (SI)(SI*4), R13
+	VMOVUPS      pointA<>+0(SB), Z10
+	VMOVUPS      pointB<>+0(SB), Z11
+	VMOVUPS      pointA2<>+0(SB), Z12
+	VMOVUPS      pointB2<>+0(SB), Z13
+	VMOVUPS      pointSum<>+0(SB), Z14
+	VBROADCASTSS 248(R15), Z15
+	TESTQ        DX, DX
+	JZ           winogradInput_AVX512_end
 
 winogradInput_AVX512_tile:
-	MOVLQSX      184(R15), R8
-	LEAQ         (AX)(R8*4), R8
-	VMOVUPS      (R8), Z0
-	VMOVUPS      (R8)(DI*1), Z1
-	VMOVUPS      (R8)(DI*2), Z2
-	VMOVUPS      (R8)(R9*1), Z3
-	VMOVUPS      (R8)(DI*4), Z4
-	VMOVUPS      (R8)(R10*1), Z5
+	MOVLQSX 192(R15), R8
+	LEAQ    (AX)(R8*4), R8
+	VMOVUPS (R8), Z0
+	VMOVUPS (R8)(DI*1), Z1
+	VMOVUPS (R8)(DI*2), Z2
+	VMOVUPS (R8)(R9*1), Z3
+	VMOVUPS (R8)(DI*4), Z4
+	VMOVUPS (R8)(R10*1), Z5
+	CMPQ    184(R15), $0x00
+	JEQ     winogradInput_AVX512_unscaled0
+	VMULPS  Z0, Z15, Z0
+	VMULPS  Z1, Z15, Z1
+	VMULPS  Z2, Z15, Z2
+	VMULPS  Z3, Z15, Z3
+	VMULPS  Z4, Z15, Z4
+	VMULPS  Z5, Z15, Z5
+
+winogradInput_AVX512_unscaled0:
 	VMOVAPS      Z4, Z6
 	VMOVAPS      Z3, Z8
 	VMOVAPS      Z4, Z7
@@ -5884,7 +5895,7 @@ winogradInput_AVX512_tile:
 	VMOVUPS      Z3, 1152(CX)
 	VMOVUPS      Z4, 1536(CX)
 	VMOVUPS      Z5, 1920(CX)
-	MOVLQSX      188(R15), R8
+	MOVLQSX      196(R15), R8
 	LEAQ         (AX)(R8*4), R8
 	VMOVUPS      (R8), Z0
 	VMOVUPS      (R8)(DI*1), Z1
@@ -5892,6 +5903,16 @@ winogradInput_AVX512_tile:
 	VMOVUPS      (R8)(R9*1), Z3
 	VMOVUPS      (R8)(DI*4), Z4
 	VMOVUPS      (R8)(R10*1), Z5
+	CMPQ         184(R15), $0x00
+	JEQ          winogradInput_AVX512_unscaled1
+	VMULPS       Z0, Z15, Z0
+	VMULPS       Z1, Z15, Z1
+	VMULPS       Z2, Z15, Z2
+	VMULPS       Z3, Z15, Z3
+	VMULPS       Z4, Z15, Z4
+	VMULPS       Z5, Z15, Z5
+
+winogradInput_AVX512_unscaled1:
 	VMOVAPS      Z4, Z6
 	VMOVAPS      Z3, Z8
 	VMOVAPS      Z4, Z7
@@ -5918,7 +5939,7 @@ winogradInput_AVX512_tile:
 	VMOVUPS      Z3, 1216(CX)
 	VMOVUPS      Z4, 1600(CX)
 	VMOVUPS      Z5, 1984(CX)
-	MOVLQSX      192(R15), R8
+	MOVLQSX      200(R15), R8
 	LEAQ         (AX)(R8*4), R8
 	VMOVUPS      (R8), Z0
 	VMOVUPS      (R8)(DI*1), Z1
@@ -5926,6 +5947,16 @@ winogradInput_AVX512_tile:
 	VMOVUPS      (R8)(R9*1), Z3
 	VMOVUPS      (R8)(DI*4), Z4
 	VMOVUPS      (R8)(R10*1), Z5
+	CMPQ         184(R15), $0x00
+	JEQ          winogradInput_AVX512_unscaled2
+	VMULPS       Z0, Z15, Z0
+	VMULPS       Z1, Z15, Z1
+	VMULPS       Z2, Z15, Z2
+	VMULPS       Z3, Z15, Z3
+	VMULPS       Z4, Z15, Z4
+	VMULPS       Z5, Z15, Z5
+
+winogradInput_AVX512_unscaled2:
 	VMOVAPS      Z4, Z6
 	VMOVAPS      Z3, Z8
 	VMOVAPS      Z4, Z7
@@ -5952,7 +5983,7 @@ winogradInput_AVX512_tile:
 	VMOVUPS      Z3, 1280(CX)
 	VMOVUPS      Z4, 1664(CX)
 	VMOVUPS      Z5, 2048(CX)
-	MOVLQSX      196(R15), R8
+	MOVLQSX      204(R15), R8
 	LEAQ         (AX)(R8*4), R8
 	VMOVUPS      (R8), Z0
 	VMOVUPS      (R8)(DI*1), Z1
@@ -5960,6 +5991,16 @@ winogradInput_AVX512_tile:
 	VMOVUPS      (R8)(R9*1), Z3
 	VMOVUPS      (R8)(DI*4), Z4
 	VMOVUPS      (R8)(R10*1), Z5
+	CMPQ         184(R15), $0x00
+	JEQ          winogradInput_AVX512_unscaled3
+	VMULPS       Z0, Z15, Z0
+	VMULPS       Z1, Z15, Z1
+	VMULPS       Z2, Z15, Z2
+	VMULPS       Z3, Z15, Z3
+	VMULPS       Z4, Z15, Z4
+	VMULPS       Z5, Z15, Z5
+
+winogradInput_AVX512_unscaled3:
 	VMOVAPS      Z4, Z6
 	VMOVAPS      Z3, Z8
 	VMOVAPS      Z4, Z7
@@ -5986,7 +6027,7 @@ winogradInput_AVX512_tile:
 	VMOVUPS      Z3, 1344(CX)
 	VMOVUPS      Z4, 1728(CX)
 	VMOVUPS      Z5, 2112(CX)
-	MOVLQSX      200(R15), R8
+	MOVLQSX      208(R15), R8
 	LEAQ         (AX)(R8*4), R8
 	VMOVUPS      (R8), Z0
 	VMOVUPS      (R8)(DI*1), Z1
@@ -5994,6 +6035,16 @@ winogradInput_AVX512_tile:
 	VMOVUPS      (R8)(R9*1), Z3
 	VMOVUPS      (R8)(DI*4), Z4
 	VMOVUPS      (R8)(R10*1), Z5
+	CMPQ         184(R15), $0x00
+	JEQ          winogradInput_AVX512_unscaled4
+	VMULPS       Z0, Z15, Z0
+	VMULPS       Z1, Z15, Z1
+	VMULPS       Z2, Z15, Z2
+	VMULPS       Z3, Z15, Z3
+	VMULPS       Z4, Z15, Z4
+	VMULPS       Z5, Z15, Z5
+
+winogradInput_AVX512_unscaled4:
 	VMOVAPS      Z4, Z6
 	VMOVAPS      Z3, Z8
 	VMOVAPS      Z4, Z7
@@ -6020,7 +6071,7 @@ winogradInput_AVX512_tile:
 	VMOVUPS      Z3, 1408(CX)
 	VMOVUPS      Z4, 1792(CX)
 	VMOVUPS      Z5, 2176(CX)
-	MOVLQSX      204(R15), R8
+	MOVLQSX      212(R15), R8
 	LEAQ         (AX)(R8*4), R8
 	VMOVUPS      (R8), Z0
 	VMOVUPS      (R8)(DI*1), Z1
@@ -6028,6 +6079,16 @@ winogradInput_AVX512_tile:
 	VMOVUPS      (R8)(R9*1), Z3
 	VMOVUPS      (R8)(DI*4), Z4
 	VMOVUPS      (R8)(R10*1), Z5
+	CMPQ         184(R15), $0x00
+	JEQ          winogradInput_AVX512_unscaled5
+	VMULPS       Z0, Z15, Z0
+	VMULPS       Z1, Z15, Z1
+	VMULPS       Z2, Z15, Z2
+	VMULPS       Z3, Z15, Z3
+	VMULPS       Z4, Z15, Z4
+	VMULPS       Z5, Z15, Z5
+
+winogradInput_AVX512_unscaled5:
 	VMOVAPS      Z4, Z6
 	VMOVAPS      Z3, Z8
 	VMOVAPS      Z4, Z7
@@ -6480,21 +6541,21 @@ winogradOutput_AVX512_tile:
 	VMOVAPS      Z5, Z13
 	VFMADD231PS  pointA3<>+0(SB), Z7, Z13
 	VFMADD231PS  pointB3<>+0(SB), Z9, Z13
-	VBROADCASTSS 240(R15), Z0
-	VBROADCASTSS 244(R15), Z14
+	VBROADCASTSS 248(R15), Z0
+	VBROADCASTSS 252(R15), Z14
 	VFMADD213PS  Z14, Z0, Z10
 	VFMADD213PS  Z14, Z0, Z11
 	VFMADD213PS  Z14, Z0, Z12
 	VFMADD213PS  Z14, Z0, Z13
 	CMPQ         56(R15), $0x00
 	JEQ          winogradOutput_AVX512_noresidual0
-	MOVLQSX      224(R15), R12
-	VADDPS       (R13)(R12*4), Z10, Z10
-	MOVLQSX      228(R15), R12
-	VADDPS       (R13)(R12*4), Z11, Z11
 	MOVLQSX      232(R15), R12
-	VADDPS       (R13)(R12*4), Z12, Z12
+	VADDPS       (R13)(R12*4), Z10, Z10
 	MOVLQSX      236(R15), R12
+	VADDPS       (R13)(R12*4), Z11, Z11
+	MOVLQSX      240(R15), R12
+	VADDPS       (R13)(R12*4), Z12, Z12
+	MOVLQSX      244(R15), R12
 	VADDPS       (R13)(R12*4), Z13, Z13
 
 winogradOutput_AVX512_noresidual0:
@@ -6509,19 +6570,19 @@ winogradOutput_AVX512_noresidual0:
 winogradOutput_AVX512_norelu0:
 	CMPQ    168(R15), $0x00
 	JLE     winogradOutput_AVX512_stored0
-	MOVLQSX 208(R15), R12
+	MOVLQSX 216(R15), R12
 	VMOVUPS Z10, (R10)(R12*4)
 	CMPQ    168(R15), $0x01
 	JLE     winogradOutput_AVX512_stored0
-	MOVLQSX 212(R15), R12
+	MOVLQSX 220(R15), R12
 	VMOVUPS Z11, (R10)(R12*4)
 	CMPQ    168(R15), $0x02
 	JLE     winogradOutput_AVX512_stored0
-	MOVLQSX 216(R15), R12
+	MOVLQSX 224(R15), R12
 	VMOVUPS Z12, (R10)(R12*4)
 	CMPQ    168(R15), $0x03
 	JLE     winogradOutput_AVX512_stored0
-	MOVLQSX 220(R15), R12
+	MOVLQSX 228(R15), R12
 	VMOVUPS Z13, (R10)(R12*4)
 
 winogradOutput_AVX512_stored0:
@@ -6550,21 +6611,21 @@ winogradOutput_AVX512_stored0:
 	VMOVAPS      Z5, Z13
 	VFMADD231PS  pointA3<>+0(SB), Z7, Z13
 	VFMADD231PS  pointB3<>+0(SB), Z9, Z13
-	VBROADCASTSS 240(R15), Z0
-	VBROADCASTSS 244(R15), Z14
+	VBROADCASTSS 248(R15), Z0
+	VBROADCASTSS 252(R15), Z14
 	VFMADD213PS  Z14, Z0, Z10
 	VFMADD213PS  Z14, Z0, Z11
 	VFMADD213PS  Z14, Z0, Z12
 	VFMADD213PS  Z14, Z0, Z13
 	CMPQ         56(R15), $0x00
 	JEQ          winogradOutput_AVX512_noresidual1
-	MOVLQSX      224(R15), R12
-	VADDPS       (R13)(R12*4), Z10, Z10
-	MOVLQSX      228(R15), R12
-	VADDPS       (R13)(R12*4), Z11, Z11
 	MOVLQSX      232(R15), R12
-	VADDPS       (R13)(R12*4), Z12, Z12
+	VADDPS       (R13)(R12*4), Z10, Z10
 	MOVLQSX      236(R15), R12
+	VADDPS       (R13)(R12*4), Z11, Z11
+	MOVLQSX      240(R15), R12
+	VADDPS       (R13)(R12*4), Z12, Z12
+	MOVLQSX      244(R15), R12
 	VADDPS       (R13)(R12*4), Z13, Z13
 
 winogradOutput_AVX512_noresidual1:
@@ -6579,19 +6640,19 @@ winogradOutput_AVX512_noresidual1:
 winogradOutput_AVX512_norelu1:
 	CMPQ    168(R15), $0x00
 	JLE     winogradOutput_AVX512_stored1
-	MOVLQSX 208(R15), R12
+	MOVLQSX 216(R15), R12
 	VMOVUPS Z10, (R10)(R12*4)
 	CMPQ    168(R15), $0x01
 	JLE     winogradOutput_AVX512_stored1
-	MOVLQSX 212(R15), R12
+	MOVLQSX 220(R15), R12
 	VMOVUPS Z11, (R10)(R12*4)
 	CMPQ    168(R15), $0x02
 	JLE     winogradOutput_AVX512_stored1
-	MOVLQSX 216(R15), R12
+	MOVLQSX 224(R15), R12
 	VMOVUPS Z12, (R10)(R12*4)
 	CMPQ    168(R15), $0x03
 	JLE     winogradOutput_AVX512_stored1
-	MOVLQSX 220(R15), R12
+	MOVLQSX 228(R15), R12
 	VMOVUPS Z13, (R10)(R12*4)
 
 winogradOutput_AVX512_stored1:
@@ -6620,21 +6681,21 @@ winogradOutput_AVX512_stored1:
 	VMOVAPS      Z5, Z13
 	VFMADD231PS  pointA3<>+0(SB), Z7, Z13
 	VFMADD231PS  pointB3<>+0(SB), Z9, Z13
-	VBROADCASTSS 240(R15), Z0
-	VBROADCASTSS 244(R15), Z14
+	VBROADCASTSS 248(R15), Z0
+	VBROADCASTSS 252(R15), Z14
 	VFMADD213PS  Z14, Z0, Z10
 	VFMADD213PS  Z14, Z0, Z11
 	VFMADD213PS  Z14, Z0, Z12
 	VFMADD213PS  Z14, Z0, Z13
 	CMPQ         56(R15), $0x00
 	JEQ          winogradOutput_AVX512_noresidual2
-	MOVLQSX      224(R15), R12
-	VADDPS       (R13)(R12*4), Z10, Z10
-	MOVLQSX      228(R15), R12
-	VADDPS       (R13)(R12*4), Z11, Z11
 	MOVLQSX      232(R15), R12
-	VADDPS       (R13)(R12*4), Z12, Z12
+	VADDPS       (R13)(R12*4), Z10, Z10
 	MOVLQSX      236(R15), R12
+	VADDPS       (R13)(R12*4), Z11, Z11
+	MOVLQSX      240(R15), R12
+	VADDPS       (R13)(R12*4), Z12, Z12
+	MOVLQSX      244(R15), R12
 	VADDPS       (R13)(R12*4), Z13, Z13
 
 winogradOutput_AVX512_noresidual2:
@@ -6649,19 +6710,19 @@ winogradOutput_AVX512_noresidual2:
 winogradOutput_AVX512_norelu2:
 	CMPQ    168(R15), $0x00
 	JLE     winogradOutput_AVX512_stored2
-	MOVLQSX 208(R15), R12
+	MOVLQSX 216(R15), R12
 	VMOVUPS Z10, (R10)(R12*4)
 	CMPQ    168(R15), $0x01
 	JLE     winogradOutput_AVX512_stored2
-	MOVLQSX 212(R15), R12
+	MOVLQSX 220(R15), R12
 	VMOVUPS Z11, (R10)(R12*4)
 	CMPQ    168(R15), $0x02
 	JLE     winogradOutput_AVX512_stored2
-	MOVLQSX 216(R15), R12
+	MOVLQSX 224(R15), R12
 	VMOVUPS Z12, (R10)(R12*4)
 	CMPQ    168(R15), $0x03
 	JLE     winogradOutput_AVX512_stored2
-	MOVLQSX 220(R15), R12
+	MOVLQSX 228(R15), R12
 	VMOVUPS Z13, (R10)(R12*4)
 
 winogradOutput_AVX512_stored2:
@@ -6690,21 +6751,21 @@ winogradOutput_AVX512_stored2:
 	VMOVAPS      Z5, Z13
 	VFMADD231PS  pointA3<>+0(SB), Z7, Z13
 	VFMADD231PS  pointB3<>+0(SB), Z9, Z13
-	VBROADCASTSS 240(R15), Z0
-	VBROADCASTSS 244(R15), Z14
+	VBROADCASTSS 248(R15), Z0
+	VBROADCASTSS 252(R15), Z14
 	VFMADD213PS  Z14, Z0, Z10
 	VFMADD213PS  Z14, Z0, Z11
 	VFMADD213PS  Z14, Z0, Z12
 	VFMADD213PS  Z14, Z0, Z13
 	CMPQ         56(R15), $0x00
 	JEQ          winogradOutput_AVX512_noresidual3
-	MOVLQSX      224(R15), R12
-	VADDPS       (R13)(R12*4), Z10, Z10
-	MOVLQSX      228(R15), R12
-	VADDPS       (R13)(R12*4), Z11, Z11
 	MOVLQSX      232(R15), R12
-	VADDPS       (R13)(R12*4), Z12, Z12
+	VADDPS       (R13)(R12*4), Z10, Z10
 	MOVLQSX      236(R15), R12
+	VADDPS       (R13)(R12*4), Z11, Z11
+	MOVLQSX      240(R15), R12
+	VADDPS       (R13)(R12*4), Z12, Z12
+	MOVLQSX      244(R15), R12
 	VADDPS       (R13)(R12*4), Z13, Z13
 
 winogradOutput_AVX512_noresidual3:
@@ -6719,19 +6780,19 @@ winogradOutput_AVX512_noresidual3:
 winogradOutput_AVX512_norelu3:
 	CMPQ    168(R15), $0x00
 	JLE     winogradOutput_AVX512_stored3
-	MOVLQSX 208(R15), R12
+	MOVLQSX 216(R15), R12
 	VMOVUPS Z10, (R10)(R12*4)
 	CMPQ    168(R15), $0x01
 	JLE     winogradOutput_AVX512_stored3
-	MOVLQSX 212(R15), R12
+	MOVLQSX 220(R15), R12
 	VMOVUPS Z11, (R10)(R12*4)
 	CMPQ    168(R15), $0x02
 	JLE     winogradOutput_AVX512_stored3
-	MOVLQSX 216(R15), R12
+	MOVLQSX 224(R15), R12
 	VMOVUPS Z12, (R10)(R12*4)
 	CMPQ    168(R15), $0x03
 	JLE     winogradOutput_AVX512_stored3
-	MOVLQSX 220(R15), R12
+	MOVLQSX 228(R15), R12
 	VMOVUPS Z13, (R10)(R12*4)
 
 winogradOutput_AVX512_stored3:
@@ -9536,40 +9597,51 @@ dots_AVX2_done:
 // func winogradInputAVX2(w *Winograd)
 // Requires: AVX, FMA3
 TEXT ·winogradInputAVX2(SB), NOSPLIT, $0-8
-	MOVQ    w+0(FP), R15
-	MOVQ    (R15), AX
-	MOVQ    24(R15), BX
-	MOVQ    72(R15), CX
-	MOVQ    96(R15), DX
-	MOVQ    104(R15), SI
-	SHLQ    $0x02, SI
-	MOVQ    112(R15), DI
-	SHLQ    $0x02, DI
-	MOVQ    136(R15), R11
-	SHLQ    $0x02, R11
-	MOVQ    144(R15), R14
-	SHLQ    $0x02, R14
-	LEAQ    (DI)(DI*2), R9
-	LEAQ    (DI)(DI*4), R10
-	LEAQ    (SI)(SI*2), R12
-	LEAQ    (SI)(SI*4), R13
-	VMOVUPS pointA<>+0(SB), Y10
-	VMOVUPS pointB<>+0(SB), Y11
-	VMOVUPS pointA2<>+0(SB), Y12
-	VMOVUPS pointB2<>+0(SB), Y13
-	VMOVUPS pointSum<>+0(SB), Y14
-	TESTQ   DX, DX
-	JZ      winogradInput_AVX2_end
+	MOVQ         w+0(FP), R15
+	MOVQ         (R15), AX
+	MOVQ         24(R15), BX
+	MOVQ         72(R15), CX
+	MOVQ         96(R15), DX
+	MOVQ         104(R15), SI
+	SHLQ         $0x02, SI
+	MOVQ         112(R15), DI
+	SHLQ         $0x02, DI
+	MOVQ         136(R15), R11
+	SHLQ         $0x02, R11
+	MOVQ         144(R15), R14
+	SHLQ         $0x02, R14
+	LEAQ         (DI)(DI*2), R9
+	LEAQ         (DI)(DI*4), R10
+	LEAQ         (SI)(SI*2), R12
+	LEAQ         (SI)(SI*4), R13
+	VMOVUPS      pointA<>+0(SB), Y10
+	VMOVUPS      pointB<>+0(SB), Y11
+	VMOVUPS      pointA2<>+0(SB), Y12
+	VMOVUPS      pointB2<>+0(SB), Y13
+	VMOVUPS      pointSum<>+0(SB), Y14
+	VBROADCASTSS 248(R15), Y15
+	TESTQ        DX, DX
+	JZ           winogradInput_AVX2_end
 
 winogradInput_AVX2_tile:
-	MOVLQSX      184(R15), R8
-	LEAQ         (AX)(R8*4), R8
-	VMOVUPS      (R8), Y0
-	VMOVUPS      (R8)(DI*1), Y1
-	VMOVUPS      (R8)(DI*2), Y2
-	VMOVUPS      (R8)(R9*1), Y3
-	VMOVUPS      (R8)(DI*4), Y4
-	VMOVUPS      (R8)(R10*1), Y5
+	MOVLQSX 192(R15), R8
+	LEAQ    (AX)(R8*4), R8
+	VMOVUPS (R8), Y0
+	VMOVUPS (R8)(DI*1), Y1
+	VMOVUPS (R8)(DI*2), Y2
+	VMOVUPS (R8)(R9*1), Y3
+	VMOVUPS (R8)(DI*4), Y4
+	VMOVUPS (R8)(R10*1), Y5
+	CMPQ    184(R15), $0x00
+	JEQ     winogradInput_AVX2_unscaled0
+	VMULPS  Y0, Y15, Y0
+	VMULPS  Y1, Y15, Y1
+	VMULPS  Y2, Y15, Y2
+	VMULPS  Y3, Y15, Y3
+	VMULPS  Y4, Y15, Y4
+	VMULPS  Y5, Y15, Y5
+
+winogradInput_AVX2_unscaled0:
 	VMOVAPS      Y4, Y6
 	VMOVAPS      Y3, Y8
 	VMOVAPS      Y4, Y7
@@ -9596,7 +9668,7 @@ winogradInput_AVX2_tile:
 	VMOVUPS      Y3, 576(CX)
 	VMOVUPS      Y4, 768(CX)
 	VMOVUPS      Y5, 960(CX)
-	MOVLQSX      188(R15), R8
+	MOVLQSX      196(R15), R8
 	LEAQ         (AX)(R8*4), R8
 	VMOVUPS      (R8), Y0
 	VMOVUPS      (R8)(DI*1), Y1
@@ -9604,6 +9676,16 @@ winogradInput_AVX2_tile:
 	VMOVUPS      (R8)(R9*1), Y3
 	VMOVUPS      (R8)(DI*4), Y4
 	VMOVUPS      (R8)(R10*1), Y5
+	CMPQ         184(R15), $0x00
+	JEQ          winogradInput_AVX2_unscaled1
+	VMULPS       Y0, Y15, Y0
+	VMULPS       Y1, Y15, Y1
+	VMULPS       Y2, Y15, Y2
+	VMULPS       Y3, Y15, Y3
+	VMULPS       Y4, Y15, Y4
+	VMULPS       Y5, Y15, Y5
+
+winogradInput_AVX2_unscaled1:
 	VMOVAPS      Y4, Y6
 	VMOVAPS      Y3, Y8
 	VMOVAPS      Y4, Y7
@@ -9630,7 +9712,7 @@ winogradInput_AVX2_tile:
 	VMOVUPS      Y3, 608(CX)
 	VMOVUPS      Y4, 800(CX)
 	VMOVUPS      Y5, 992(CX)
-	MOVLQSX      192(R15), R8
+	MOVLQSX      200(R15), R8
 	LEAQ         (AX)(R8*4), R8
 	VMOVUPS      (R8), Y0
 	VMOVUPS      (R8)(DI*1), Y1
@@ -9638,6 +9720,16 @@ winogradInput_AVX2_tile:
 	VMOVUPS      (R8)(R9*1), Y3
 	VMOVUPS      (R8)(DI*4), Y4
 	VMOVUPS      (R8)(R10*1), Y5
+	CMPQ         184(R15), $0x00
+	JEQ          winogradInput_AVX2_unscaled2
+	VMULPS       Y0, Y15, Y0
+	VMULPS       Y1, Y15, Y1
+	VMULPS       Y2, Y15, Y2
+	VMULPS       Y3, Y15, Y3
+	VMULPS       Y4, Y15, Y4
+	VMULPS       Y5, Y15, Y5
+
+winogradInput_AVX2_unscaled2:
 	VMOVAPS      Y4, Y6
 	VMOVAPS      Y3, Y8
 	VMOVAPS      Y4, Y7
@@ -9664,7 +9756,7 @@ winogradInput_AVX2_tile:
 	VMOVUPS      Y3, 640(CX)
 	VMOVUPS      Y4, 832(CX)
 	VMOVUPS      Y5, 1024(CX)
-	MOVLQSX      196(R15), R8
+	MOVLQSX      204(R15), R8
 	LEAQ         (AX)(R8*4), R8
 	VMOVUPS      (R8), Y0
 	VMOVUPS      (R8)(DI*1), Y1
@@ -9672,6 +9764,16 @@ winogradInput_AVX2_tile:
 	VMOVUPS      (R8)(R9*1), Y3
 	VMOVUPS      (R8)(DI*4), Y4
 	VMOVUPS      (R8)(R10*1), Y5
+	CMPQ         184(R15), $0x00
+	JEQ          winogradInput_AVX2_unscaled3
+	VMULPS       Y0, Y15, Y0
+	VMULPS       Y1, Y15, Y1
+	VMULPS       Y2, Y15, Y2
+	VMULPS       Y3, Y15, Y3
+	VMULPS       Y4, Y15, Y4
+	VMULPS       Y5, Y15, Y5
+
+winogradInput_AVX2_unscaled3:
 	VMOVAPS      Y4, Y6
 	VMOVAPS      Y3, Y8
 	VMOVAPS      Y4, Y7
@@ -9698,7 +9800,7 @@ winogradInput_AVX2_tile:
 	VMOVUPS      Y3, 672(CX)
 	VMOVUPS      Y4, 864(CX)
 	VMOVUPS      Y5, 1056(CX)
-	MOVLQSX      200(R15), R8
+	MOVLQSX      208(R15), R8
 	LEAQ         (AX)(R8*4), R8
 	VMOVUPS      (R8), Y0
 	VMOVUPS      (R8)(DI*1), Y1
@@ -9706,6 +9808,16 @@ winogradInput_AVX2_tile:
 	VMOVUPS      (R8)(R9*1), Y3
 	VMOVUPS      (R8)(DI*4), Y4
 	VMOVUPS      (R8)(R10*1), Y5
+	CMPQ         184(R15), $0x00
+	JEQ          winogradInput_AVX2_unscaled4
+	VMULPS       Y0, Y15, Y0
+	VMULPS       Y1, Y15, Y1
+	VMULPS       Y2, Y15, Y2
+	VMULPS       Y3, Y15, Y3
+	VMULPS       Y4, Y15, Y4
+	VMULPS       Y5, Y15, Y5
+
+winogradInput_AVX2_unscaled4:
 	VMOVAPS      Y4, Y6
 	VMOVAPS      Y3, Y8
 	VMOVAPS      Y4, Y7
@@ -9732,7 +9844,7 @@ winogradInput_AVX2_tile:
 	VMOVUPS      Y3, 704(CX)
 	VMOVUPS      Y4, 896(CX)
 	VMOVUPS      Y5, 1088(CX)
-	MOVLQSX      204(R15), R8
+	MOVLQSX      212(R15), R8
 	LEAQ         (AX)(R8*4), R8
 	VMOVUPS      (R8), Y0
 	VMOVUPS      (R8)(DI*1), Y1
@@ -9740,6 +9852,16 @@ winogradInput_AVX2_tile:
 	VMOVUPS      (R8)(R9*1), Y3
 	VMOVUPS      (R8)(DI*4), Y4
 	VMOVUPS      (R8)(R10*1), Y5
+	CMPQ         184(R15), $0x00
+	JEQ          winogradInput_AVX2_unscaled5
+	VMULPS       Y0, Y15, Y0
+	VMULPS       Y1, Y15, Y1
+	VMULPS       Y2, Y15, Y2
+	VMULPS       Y3, Y15, Y3
+	VMULPS       Y4, Y15, Y4
+	VMULPS       Y5, Y15, Y5
+
+winogradInput_AVX2_unscaled5:
 	VMOVAPS      Y4, Y6
 	VMOVAPS      Y3, Y8
 	VMOVAPS      Y4, Y7
@@ -10192,21 +10314,21 @@ winogradOutput_AVX2_tile:
 	VMOVAPS      Y5, Y13
 	VFMADD231PS  pointA3<>+0(SB), Y7, Y13
 	VFMADD231PS  pointB3<>+0(SB), Y9, Y13
-	VBROADCASTSS 240(R15), Y0
-	VBROADCASTSS 244(R15), Y14
+	VBROADCASTSS 248(R15), Y0
+	VBROADCASTSS 252(R15), Y14
 	VFMADD213PS  Y14, Y0, Y10
 	VFMADD213PS  Y14, Y0, Y11
 	VFMADD213PS  Y14, Y0, Y12
 	VFMADD213PS  Y14, Y0, Y13
 	CMPQ         56(R15), $0x00
 	JEQ          winogradOutput_AVX2_noresidual0
-	MOVLQSX      224(R15), R12
-	VADDPS       (R13)(R12*4), Y10, Y10
-	MOVLQSX      228(R15), R12
-	VADDPS       (R13)(R12*4), Y11, Y11
 	MOVLQSX      232(R15), R12
-	VADDPS       (R13)(R12*4), Y12, Y12
+	VADDPS       (R13)(R12*4), Y10, Y10
 	MOVLQSX      236(R15), R12
+	VADDPS       (R13)(R12*4), Y11, Y11
+	MOVLQSX      240(R15), R12
+	VADDPS       (R13)(R12*4), Y12, Y12
+	MOVLQSX      244(R15), R12
 	VADDPS       (R13)(R12*4), Y13, Y13
 
 winogradOutput_AVX2_noresidual0:
@@ -10221,19 +10343,19 @@ winogradOutput_AVX2_noresidual0:
 winogradOutput_AVX2_norelu0:
 	CMPQ    168(R15), $0x00
 	JLE     winogradOutput_AVX2_stored0
-	MOVLQSX 208(R15), R12
+	MOVLQSX 216(R15), R12
 	VMOVUPS Y10, (R10)(R12*4)
 	CMPQ    168(R15), $0x01
 	JLE     winogradOutput_AVX2_stored0
-	MOVLQSX 212(R15), R12
+	MOVLQSX 220(R15), R12
 	VMOVUPS Y11, (R10)(R12*4)
 	CMPQ    168(R15), $0x02
 	JLE     winogradOutput_AVX2_stored0
-	MOVLQSX 216(R15), R12
+	MOVLQSX 224(R15), R12
 	VMOVUPS Y12, (R10)(R12*4)
 	CMPQ    168(R15), $0x03
 	JLE     winogradOutput_AVX2_stored0
-	MOVLQSX 220(R15), R12
+	MOVLQSX 228(R15), R12
 	VMOVUPS Y13, (R10)(R12*4)
 
 winogradOutput_AVX2_stored0:
@@ -10262,21 +10384,21 @@ winogradOutput_AVX2_stored0:
 	VMOVAPS      Y5, Y13
 	VFMADD231PS  pointA3<>+0(SB), Y7, Y13
 	VFMADD231PS  pointB3<>+0(SB), Y9, Y13
-	VBROADCASTSS 240(R15), Y0
-	VBROADCASTSS 244(R15), Y14
+	VBROADCASTSS 248(R15), Y0
+	VBROADCASTSS 252(R15), Y14
 	VFMADD213PS  Y14, Y0, Y10
 	VFMADD213PS  Y14, Y0, Y11
 	VFMADD213PS  Y14, Y0, Y12
 	VFMADD213PS  Y14, Y0, Y13
 	CMPQ         56(R15), $0x00
 	JEQ          winogradOutput_AVX2_noresidual1
-	MOVLQSX      224(R15), R12
-	VADDPS       (R13)(R12*4), Y10, Y10
-	MOVLQSX      228(R15), R12
-	VADDPS       (R13)(R12*4), Y11, Y11
 	MOVLQSX      232(R15), R12
-	VADDPS       (R13)(R12*4), Y12, Y12
+	VADDPS       (R13)(R12*4), Y10, Y10
 	MOVLQSX      236(R15), R12
+	VADDPS       (R13)(R12*4), Y11, Y11
+	MOVLQSX      240(R15), R12
+	VADDPS       (R13)(R12*4), Y12, Y12
+	MOVLQSX      244(R15), R12
 	VADDPS       (R13)(R12*4), Y13, Y13
 
 winogradOutput_AVX2_noresidual1:
@@ -10291,19 +10413,19 @@ winogradOutput_AVX2_noresidual1:
 winogradOutput_AVX2_norelu1:
 	CMPQ    168(R15), $0x00
 	JLE     winogradOutput_AVX2_stored1
-	MOVLQSX 208(R15), R12
+	MOVLQSX 216(R15), R12
 	VMOVUPS Y10, (R10)(R12*4)
 	CMPQ    168(R15), $0x01
 	JLE     winogradOutput_AVX2_stored1
-	MOVLQSX 212(R15), R12
+	MOVLQSX 220(R15), R12
 	VMOVUPS Y11, (R10)(R12*4)
 	CMPQ    168(R15), $0x02
 	JLE     winogradOutput_AVX2_stored1
-	MOVLQSX 216(R15), R12
+	MOVLQSX 224(R15), R12
 	VMOVUPS Y12, (R10)(R12*4)
 	CMPQ    168(R15), $0x03
 	JLE     winogradOutput_AVX2_stored1
-	MOVLQSX 220(R15), R12
+	MOVLQSX 228(R15), R12
 	VMOVUPS Y13, (R10)(R12*4)
 
 winogradOutput_AVX2_stored1:
@@ -10332,21 +10454,21 @@ winogradOutput_AVX2_stored1:
 	VMOVAPS      Y5, Y13
 	VFMADD231PS  pointA3<>+0(SB), Y7, Y13
 	VFMADD231PS  pointB3<>+0(SB), Y9, Y13
-	VBROADCASTSS 240(R15), Y0
-	VBROADCASTSS 244(R15), Y14
+	VBROADCASTSS 248(R15), Y0
+	VBROADCASTSS 252(R15), Y14
 	VFMADD213PS  Y14, Y0, Y10
 	VFMADD213PS  Y14, Y0, Y11
 	VFMADD213PS  Y14, Y0, Y12
 	VFMADD213PS  Y14, Y0, Y13
 	CMPQ         56(R15), $0x00
 	JEQ          winogradOutput_AVX2_noresidual2
-	MOVLQSX      224(R15), R12
-	VADDPS       (R13)(R12*4), Y10, Y10
-	MOVLQSX      228(R15), R12
-	VADDPS       (R13)(R12*4), Y11, Y11
 	MOVLQSX      232(R15), R12
-	VADDPS       (R13)(R12*4), Y12, Y12
+	VADDPS       (R13)(R12*4), Y10, Y10
 	MOVLQSX      236(R15), R12
+	VADDPS       (R13)(R12*4), Y11, Y11
+	MOVLQSX      240(R15), R12
+	VADDPS       (R13)(R12*4), Y12, Y12
+	MOVLQSX      244(R15), R12
 	VADDPS       (R13)(R12*4), Y13, Y13
 
 winogradOutput_AVX2_noresidual2:
@@ -10361,19 +10483,19 @@ winogradOutput_AVX2_noresidual2:
 winogradOutput_AVX2_norelu2:
 	CMPQ    168(R15), $0x00
 	JLE     winogradOutput_AVX2_stored2
-	MOVLQSX 208(R15), R12
+	MOVLQSX 216(R15), R12
 	VMOVUPS Y10, (R10)(R12*4)
 	CMPQ    168(R15), $0x01
 	JLE     winogradOutput_AVX2_stored2
-	MOVLQSX 212(R15), R12
+	MOVLQSX 220(R15), R12
 	VMOVUPS Y11, (R10)(R12*4)
 	CMPQ    168(R15), $0x02
 	JLE     winogradOutput_AVX2_stored2
-	MOVLQSX 216(R15), R12
+	MOVLQSX 224(R15), R12
 	VMOVUPS Y12, (R10)(R12*4)
 	CMPQ    168(R15), $0x03
 	JLE     winogradOutput_AVX2_stored2
-	MOVLQSX 220(R15), R12
+	MOVLQSX 228(R15), R12
 	VMOVUPS Y13, (R10)(R12*4)
 
 winogradOutput_AVX2_stored2:
@@ -10402,21 +10524,21 @@ winogradOutput_AVX2_stored2:
 	VMOVAPS      Y5, Y13
 	VFMADD231PS  pointA3<>+0(SB), Y7, Y13
 	VFMADD231PS  pointB3<>+0(SB), Y9, Y13
-	VBROADCASTSS 240(R15), Y0
-	VBROADCASTSS 244(R15), Y14
+	VBROADCASTSS 248(R15), Y0
+	VBROADCASTSS 252(R15), Y14
 	VFMADD213PS  Y14, Y0, Y10
 	VFMADD213PS  Y14, Y0, Y11
 	VFMADD213PS  Y14, Y0, Y12
 	VFMADD213PS  Y14, Y0, Y13
 	CMPQ         56(R15), $0x00
 	JEQ          winogradOutput_AVX2_noresidual3
-	MOVLQSX      224(R15), R12
-	VADDPS       (R13)(R12*4), Y10, Y10
-	MOVLQSX      228(R15), R12
-	VADDPS       (R13)(R12*4), Y11, Y11
 	MOVLQSX      232(R15), R12
-	VADDPS       (R13)(R12*4), Y12, Y12
+	VADDPS       (R13)(R12*4), Y10, Y10
 	MOVLQSX      236(R15), R12
+	VADDPS       (R13)(R12*4), Y11, Y11
+	MOVLQSX      240(R15), R12
+	VADDPS       (R13)(R12*4), Y12, Y12
+	MOVLQSX      244(R15), R12
 	VADDPS       (R13)(R12*4), Y13, Y13
 
 winogradOutput_AVX2_noresidual3:
@@ -10431,19 +10553,19 @@ winogradOutput_AVX2_noresidual3:
 winogradOutput_AVX2_norelu3:
 	CMPQ    168(R15), $0x00
 	JLE     winogradOutput_AVX2_stored3
-	MOVLQSX 208(R15), R12
+	MOVLQSX 216(R15), R12
 	VMOVUPS Y10, (R10)(R12*4)
 	CMPQ    168(R15), $0x01
 	JLE     winogradOutput_AVX2_stored3
-	MOVLQSX 212(R15), R12
+	MOVLQSX 220(R15), R12
 	VMOVUPS Y11, (R10)(R12*4)
 	CMPQ    168(R15), $0x02
 	JLE     winogradOutput_AVX2_stored3
-	MOVLQSX 216(R15), R12
+	MOVLQSX 224(R15), R12
 	VMOVUPS Y12, (R10)(R12*4)
 	CMPQ    168(R15), $0x03
 	JLE     winogradOutput_AVX2_stored3
-	MOVLQSX 220(R15), R12
+	MOVLQSX 228(R15), R12
 	VMOVUPS Y13, (R10)(R12*4)
 
 winogradOutput_AVX2_stored3:

@@ -6014,6 +6014,7 @@ TEXT ·winogradInputNEON(SB), NOSPLIT, $0-8
 	FMOVQ 352(R6), F30
 	FMOVQ 368(R6), F31
 	MOVD 72(R0), R7
+	MOVD 184(R0), R11
 	MOVD 112(R0), R8
 	LSL $2, R8
 	MOVD 136(R0), R9
@@ -6021,7 +6022,7 @@ TEXT ·winogradInputNEON(SB), NOSPLIT, $0-8
 	MOVD 144(R0), R10
 	LSL $2, R10
 tile:
-	MOVW 184(R0), R6
+	MOVW 192(R0), R6
 	ADD R6<<2, R1, R5
 	VLD1.P (R5)(R8), [V0.S4]
 	VLD1.P (R5)(R8), [V6.S4]
@@ -6029,6 +6030,15 @@ tile:
 	VLD1.P (R5)(R8), [V18.S4]
 	VLD1.P (R5)(R8), [V24.S4]
 	VLD1.P (R5)(R8), [V25.S4]
+	CBZ R11, unscaled0
+	FMOVS 248(R0), F26
+	WORD $0x4f9a9000 // fmul v0.4s, v0.4s, v26.s[0]
+	WORD $0x4f9a90c6 // fmul v6.4s, v6.4s, v26.s[0]
+	WORD $0x4f9a918c // fmul v12.4s, v12.4s, v26.s[0]
+	WORD $0x4f9a9252 // fmul v18.4s, v18.4s, v26.s[0]
+	WORD $0x4f9a9318 // fmul v24.4s, v24.4s, v26.s[0]
+	WORD $0x4f9a9339 // fmul v25.4s, v25.4s, v26.s[0]
+unscaled0:
 	VMOV V24.B16, V26.B16
 	VMOV V18.B16, V28.B16
 	VMOV V24.B16, V27.B16
@@ -6051,7 +6061,7 @@ tile:
 	WORD $0x4fbe53b8 // fmls v24.4s, v29.4s, v30.s[1]
 	FMOVQ F24, 0(R7)
 	FMOVQ F25, 96(R7)
-	MOVW 188(R0), R6
+	MOVW 196(R0), R6
 	ADD R6<<2, R1, R5
 	VLD1.P (R5)(R8), [V1.S4]
 	VLD1.P (R5)(R8), [V7.S4]
@@ -6059,6 +6069,15 @@ tile:
 	VLD1.P (R5)(R8), [V19.S4]
 	VLD1.P (R5)(R8), [V24.S4]
 	VLD1.P (R5)(R8), [V25.S4]
+	CBZ R11, unscaled1
+	FMOVS 248(R0), F26
+	WORD $0x4f9a9021 // fmul v1.4s, v1.4s, v26.s[0]
+	WORD $0x4f9a90e7 // fmul v7.4s, v7.4s, v26.s[0]
+	WORD $0x4f9a91ad // fmul v13.4s, v13.4s, v26.s[0]
+	WORD $0x4f9a9273 // fmul v19.4s, v19.4s, v26.s[0]
+	WORD $0x4f9a9318 // fmul v24.4s, v24.4s, v26.s[0]
+	WORD $0x4f9a9339 // fmul v25.4s, v25.4s, v26.s[0]
+unscaled1:
 	VMOV V24.B16, V26.B16
 	VMOV V19.B16, V28.B16
 	VMOV V24.B16, V27.B16
@@ -6081,7 +6100,7 @@ tile:
 	WORD $0x4fbe53b8 // fmls v24.4s, v29.4s, v30.s[1]
 	FMOVQ F24, 16(R7)
 	FMOVQ F25, 112(R7)
-	MOVW 192(R0), R6
+	MOVW 200(R0), R6
 	ADD R6<<2, R1, R5
 	VLD1.P (R5)(R8), [V2.S4]
 	VLD1.P (R5)(R8), [V8.S4]
@@ -6089,6 +6108,15 @@ tile:
 	VLD1.P (R5)(R8), [V20.S4]
 	VLD1.P (R5)(R8), [V24.S4]
 	VLD1.P (R5)(R8), [V25.S4]
+	CBZ R11, unscaled2
+	FMOVS 248(R0), F26
+	WORD $0x4f9a9042 // fmul v2.4s, v2.4s, v26.s[0]
+	WORD $0x4f9a9108 // fmul v8.4s, v8.4s, v26.s[0]
+	WORD $0x4f9a91ce // fmul v14.4s, v14.4s, v26.s[0]
+	WORD $0x4f9a9294 // fmul v20.4s, v20.4s, v26.s[0]
+	WORD $0x4f9a9318 // fmul v24.4s, v24.4s, v26.s[0]
+	WORD $0x4f9a9339 // fmul v25.4s, v25.4s, v26.s[0]
+unscaled2:
 	VMOV V24.B16, V26.B16
 	VMOV V20.B16, V28.B16
 	VMOV V24.B16, V27.B16
@@ -6111,7 +6139,7 @@ tile:
 	WORD $0x4fbe53b8 // fmls v24.4s, v29.4s, v30.s[1]
 	FMOVQ F24, 32(R7)
 	FMOVQ F25, 128(R7)
-	MOVW 196(R0), R6
+	MOVW 204(R0), R6
 	ADD R6<<2, R1, R5
 	VLD1.P (R5)(R8), [V3.S4]
 	VLD1.P (R5)(R8), [V9.S4]
@@ -6119,6 +6147,15 @@ tile:
 	VLD1.P (R5)(R8), [V21.S4]
 	VLD1.P (R5)(R8), [V24.S4]
 	VLD1.P (R5)(R8), [V25.S4]
+	CBZ R11, unscaled3
+	FMOVS 248(R0), F26
+	WORD $0x4f9a9063 // fmul v3.4s, v3.4s, v26.s[0]
+	WORD $0x4f9a9129 // fmul v9.4s, v9.4s, v26.s[0]
+	WORD $0x4f9a91ef // fmul v15.4s, v15.4s, v26.s[0]
+	WORD $0x4f9a92b5 // fmul v21.4s, v21.4s, v26.s[0]
+	WORD $0x4f9a9318 // fmul v24.4s, v24.4s, v26.s[0]
+	WORD $0x4f9a9339 // fmul v25.4s, v25.4s, v26.s[0]
+unscaled3:
 	VMOV V24.B16, V26.B16
 	VMOV V21.B16, V28.B16
 	VMOV V24.B16, V27.B16
@@ -6141,7 +6178,7 @@ tile:
 	WORD $0x4fbe53b8 // fmls v24.4s, v29.4s, v30.s[1]
 	FMOVQ F24, 48(R7)
 	FMOVQ F25, 144(R7)
-	MOVW 200(R0), R6
+	MOVW 208(R0), R6
 	ADD R6<<2, R1, R5
 	VLD1.P (R5)(R8), [V4.S4]
 	VLD1.P (R5)(R8), [V10.S4]
@@ -6149,6 +6186,15 @@ tile:
 	VLD1.P (R5)(R8), [V22.S4]
 	VLD1.P (R5)(R8), [V24.S4]
 	VLD1.P (R5)(R8), [V25.S4]
+	CBZ R11, unscaled4
+	FMOVS 248(R0), F26
+	WORD $0x4f9a9084 // fmul v4.4s, v4.4s, v26.s[0]
+	WORD $0x4f9a914a // fmul v10.4s, v10.4s, v26.s[0]
+	WORD $0x4f9a9210 // fmul v16.4s, v16.4s, v26.s[0]
+	WORD $0x4f9a92d6 // fmul v22.4s, v22.4s, v26.s[0]
+	WORD $0x4f9a9318 // fmul v24.4s, v24.4s, v26.s[0]
+	WORD $0x4f9a9339 // fmul v25.4s, v25.4s, v26.s[0]
+unscaled4:
 	VMOV V24.B16, V26.B16
 	VMOV V22.B16, V28.B16
 	VMOV V24.B16, V27.B16
@@ -6171,7 +6217,7 @@ tile:
 	WORD $0x4fbe53b8 // fmls v24.4s, v29.4s, v30.s[1]
 	FMOVQ F24, 64(R7)
 	FMOVQ F25, 160(R7)
-	MOVW 204(R0), R6
+	MOVW 212(R0), R6
 	ADD R6<<2, R1, R5
 	VLD1.P (R5)(R8), [V5.S4]
 	VLD1.P (R5)(R8), [V11.S4]
@@ -6179,6 +6225,15 @@ tile:
 	VLD1.P (R5)(R8), [V23.S4]
 	VLD1.P (R5)(R8), [V24.S4]
 	VLD1.P (R5)(R8), [V25.S4]
+	CBZ R11, unscaled5
+	FMOVS 248(R0), F26
+	WORD $0x4f9a90a5 // fmul v5.4s, v5.4s, v26.s[0]
+	WORD $0x4f9a916b // fmul v11.4s, v11.4s, v26.s[0]
+	WORD $0x4f9a9231 // fmul v17.4s, v17.4s, v26.s[0]
+	WORD $0x4f9a92f7 // fmul v23.4s, v23.4s, v26.s[0]
+	WORD $0x4f9a9318 // fmul v24.4s, v24.4s, v26.s[0]
+	WORD $0x4f9a9339 // fmul v25.4s, v25.4s, v26.s[0]
+unscaled5:
 	VMOV V24.B16, V26.B16
 	VMOV V23.B16, V28.B16
 	VMOV V24.B16, V27.B16
@@ -6544,8 +6599,8 @@ tile:
 	WORD $0x4fbe1b82 // fmla v2.4s, v28.4s, v30.s[3]
 	WORD $0x4fbf1365 // fmla v5.4s, v27.4s, v31.s[1]
 	WORD $0x4f9f1ba5 // fmla v5.4s, v29.4s, v31.s[2]
-	FMOVS 240(R0), F25
-	FMOVS 244(R0), F24
+	FMOVS 248(R0), F25
+	FMOVS 252(R0), F24
 	VDUP V24.S[0], V26.S4
 	WORD $0x4f99101a // fmla v26.4s, v0.4s, v25.s[0]
 	VDUP V24.S[0], V27.S4
@@ -6555,19 +6610,19 @@ tile:
 	VDUP V24.S[0], V29.S4
 	WORD $0x4f9910bd // fmla v29.4s, v5.4s, v25.s[0]
 	CBZ R15, noresidual0
-	MOVW 224(R0), R6
-	ADD R6<<2, R13, R6
-	FMOVQ 0(R6), F24
-	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
-	MOVW 228(R0), R6
-	ADD R6<<2, R13, R6
-	FMOVQ 0(R6), F24
-	WORD $0x4e38d77b // fadd v27.4s, v27.4s, v24.4s
 	MOVW 232(R0), R6
 	ADD R6<<2, R13, R6
 	FMOVQ 0(R6), F24
-	WORD $0x4e38d79c // fadd v28.4s, v28.4s, v24.4s
+	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
 	MOVW 236(R0), R6
+	ADD R6<<2, R13, R6
+	FMOVQ 0(R6), F24
+	WORD $0x4e38d77b // fadd v27.4s, v27.4s, v24.4s
+	MOVW 240(R0), R6
+	ADD R6<<2, R13, R6
+	FMOVQ 0(R6), F24
+	WORD $0x4e38d79c // fadd v28.4s, v28.4s, v24.4s
+	MOVW 244(R0), R6
 	ADD R6<<2, R13, R6
 	FMOVQ 0(R6), F24
 	WORD $0x4e38d7bd // fadd v29.4s, v29.4s, v24.4s
@@ -6581,22 +6636,22 @@ noresidual0:
 norelu0:
 	CMP $0, R14
 	BLE stored0
-	MOVW 208(R0), R6
+	MOVW 216(R0), R6
 	ADD R6<<2, R5, R6
 	FMOVQ F26, 0(R6)
 	CMP $1, R14
 	BLE stored0
-	MOVW 212(R0), R6
+	MOVW 220(R0), R6
 	ADD R6<<2, R5, R6
 	FMOVQ F27, 0(R6)
 	CMP $2, R14
 	BLE stored0
-	MOVW 216(R0), R6
+	MOVW 224(R0), R6
 	ADD R6<<2, R5, R6
 	FMOVQ F28, 0(R6)
 	CMP $3, R14
 	BLE stored0
-	MOVW 220(R0), R6
+	MOVW 228(R0), R6
 	ADD R6<<2, R5, R6
 	FMOVQ F29, 0(R6)
 stored0:
@@ -6616,8 +6671,8 @@ stored0:
 	WORD $0x4fbe1b88 // fmla v8.4s, v28.4s, v30.s[3]
 	WORD $0x4fbf136b // fmla v11.4s, v27.4s, v31.s[1]
 	WORD $0x4f9f1bab // fmla v11.4s, v29.4s, v31.s[2]
-	FMOVS 240(R0), F25
-	FMOVS 244(R0), F24
+	FMOVS 248(R0), F25
+	FMOVS 252(R0), F24
 	VDUP V24.S[0], V26.S4
 	WORD $0x4f9910da // fmla v26.4s, v6.4s, v25.s[0]
 	VDUP V24.S[0], V27.S4
@@ -6627,19 +6682,19 @@ stored0:
 	VDUP V24.S[0], V29.S4
 	WORD $0x4f99117d // fmla v29.4s, v11.4s, v25.s[0]
 	CBZ R15, noresidual1
-	MOVW 224(R0), R6
-	ADD R6<<2, R13, R6
-	FMOVQ 0(R6), F24
-	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
-	MOVW 228(R0), R6
-	ADD R6<<2, R13, R6
-	FMOVQ 0(R6), F24
-	WORD $0x4e38d77b // fadd v27.4s, v27.4s, v24.4s
 	MOVW 232(R0), R6
 	ADD R6<<2, R13, R6
 	FMOVQ 0(R6), F24
-	WORD $0x4e38d79c // fadd v28.4s, v28.4s, v24.4s
+	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
 	MOVW 236(R0), R6
+	ADD R6<<2, R13, R6
+	FMOVQ 0(R6), F24
+	WORD $0x4e38d77b // fadd v27.4s, v27.4s, v24.4s
+	MOVW 240(R0), R6
+	ADD R6<<2, R13, R6
+	FMOVQ 0(R6), F24
+	WORD $0x4e38d79c // fadd v28.4s, v28.4s, v24.4s
+	MOVW 244(R0), R6
 	ADD R6<<2, R13, R6
 	FMOVQ 0(R6), F24
 	WORD $0x4e38d7bd // fadd v29.4s, v29.4s, v24.4s
@@ -6653,22 +6708,22 @@ noresidual1:
 norelu1:
 	CMP $0, R14
 	BLE stored1
-	MOVW 208(R0), R6
+	MOVW 216(R0), R6
 	ADD R6<<2, R5, R6
 	FMOVQ F26, 0(R6)
 	CMP $1, R14
 	BLE stored1
-	MOVW 212(R0), R6
+	MOVW 220(R0), R6
 	ADD R6<<2, R5, R6
 	FMOVQ F27, 0(R6)
 	CMP $2, R14
 	BLE stored1
-	MOVW 216(R0), R6
+	MOVW 224(R0), R6
 	ADD R6<<2, R5, R6
 	FMOVQ F28, 0(R6)
 	CMP $3, R14
 	BLE stored1
-	MOVW 220(R0), R6
+	MOVW 228(R0), R6
 	ADD R6<<2, R5, R6
 	FMOVQ F29, 0(R6)
 stored1:
@@ -6688,8 +6743,8 @@ stored1:
 	WORD $0x4fbe1b8e // fmla v14.4s, v28.4s, v30.s[3]
 	WORD $0x4fbf1371 // fmla v17.4s, v27.4s, v31.s[1]
 	WORD $0x4f9f1bb1 // fmla v17.4s, v29.4s, v31.s[2]
-	FMOVS 240(R0), F25
-	FMOVS 244(R0), F24
+	FMOVS 248(R0), F25
+	FMOVS 252(R0), F24
 	VDUP V24.S[0], V26.S4
 	WORD $0x4f99119a // fmla v26.4s, v12.4s, v25.s[0]
 	VDUP V24.S[0], V27.S4
@@ -6699,19 +6754,19 @@ stored1:
 	VDUP V24.S[0], V29.S4
 	WORD $0x4f99123d // fmla v29.4s, v17.4s, v25.s[0]
 	CBZ R15, noresidual2
-	MOVW 224(R0), R6
-	ADD R6<<2, R13, R6
-	FMOVQ 0(R6), F24
-	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
-	MOVW 228(R0), R6
-	ADD R6<<2, R13, R6
-	FMOVQ 0(R6), F24
-	WORD $0x4e38d77b // fadd v27.4s, v27.4s, v24.4s
 	MOVW 232(R0), R6
 	ADD R6<<2, R13, R6
 	FMOVQ 0(R6), F24
-	WORD $0x4e38d79c // fadd v28.4s, v28.4s, v24.4s
+	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
 	MOVW 236(R0), R6
+	ADD R6<<2, R13, R6
+	FMOVQ 0(R6), F24
+	WORD $0x4e38d77b // fadd v27.4s, v27.4s, v24.4s
+	MOVW 240(R0), R6
+	ADD R6<<2, R13, R6
+	FMOVQ 0(R6), F24
+	WORD $0x4e38d79c // fadd v28.4s, v28.4s, v24.4s
+	MOVW 244(R0), R6
 	ADD R6<<2, R13, R6
 	FMOVQ 0(R6), F24
 	WORD $0x4e38d7bd // fadd v29.4s, v29.4s, v24.4s
@@ -6725,22 +6780,22 @@ noresidual2:
 norelu2:
 	CMP $0, R14
 	BLE stored2
-	MOVW 208(R0), R6
+	MOVW 216(R0), R6
 	ADD R6<<2, R5, R6
 	FMOVQ F26, 0(R6)
 	CMP $1, R14
 	BLE stored2
-	MOVW 212(R0), R6
+	MOVW 220(R0), R6
 	ADD R6<<2, R5, R6
 	FMOVQ F27, 0(R6)
 	CMP $2, R14
 	BLE stored2
-	MOVW 216(R0), R6
+	MOVW 224(R0), R6
 	ADD R6<<2, R5, R6
 	FMOVQ F28, 0(R6)
 	CMP $3, R14
 	BLE stored2
-	MOVW 220(R0), R6
+	MOVW 228(R0), R6
 	ADD R6<<2, R5, R6
 	FMOVQ F29, 0(R6)
 stored2:
@@ -6760,8 +6815,8 @@ stored2:
 	WORD $0x4fbe1b94 // fmla v20.4s, v28.4s, v30.s[3]
 	WORD $0x4fbf1377 // fmla v23.4s, v27.4s, v31.s[1]
 	WORD $0x4f9f1bb7 // fmla v23.4s, v29.4s, v31.s[2]
-	FMOVS 240(R0), F25
-	FMOVS 244(R0), F24
+	FMOVS 248(R0), F25
+	FMOVS 252(R0), F24
 	VDUP V24.S[0], V26.S4
 	WORD $0x4f99125a // fmla v26.4s, v18.4s, v25.s[0]
 	VDUP V24.S[0], V27.S4
@@ -6771,19 +6826,19 @@ stored2:
 	VDUP V24.S[0], V29.S4
 	WORD $0x4f9912fd // fmla v29.4s, v23.4s, v25.s[0]
 	CBZ R15, noresidual3
-	MOVW 224(R0), R6
-	ADD R6<<2, R13, R6
-	FMOVQ 0(R6), F24
-	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
-	MOVW 228(R0), R6
-	ADD R6<<2, R13, R6
-	FMOVQ 0(R6), F24
-	WORD $0x4e38d77b // fadd v27.4s, v27.4s, v24.4s
 	MOVW 232(R0), R6
 	ADD R6<<2, R13, R6
 	FMOVQ 0(R6), F24
-	WORD $0x4e38d79c // fadd v28.4s, v28.4s, v24.4s
+	WORD $0x4e38d75a // fadd v26.4s, v26.4s, v24.4s
 	MOVW 236(R0), R6
+	ADD R6<<2, R13, R6
+	FMOVQ 0(R6), F24
+	WORD $0x4e38d77b // fadd v27.4s, v27.4s, v24.4s
+	MOVW 240(R0), R6
+	ADD R6<<2, R13, R6
+	FMOVQ 0(R6), F24
+	WORD $0x4e38d79c // fadd v28.4s, v28.4s, v24.4s
+	MOVW 244(R0), R6
 	ADD R6<<2, R13, R6
 	FMOVQ 0(R6), F24
 	WORD $0x4e38d7bd // fadd v29.4s, v29.4s, v24.4s
@@ -6797,22 +6852,22 @@ noresidual3:
 norelu3:
 	CMP $0, R14
 	BLE stored3
-	MOVW 208(R0), R6
+	MOVW 216(R0), R6
 	ADD R6<<2, R5, R6
 	FMOVQ F26, 0(R6)
 	CMP $1, R14
 	BLE stored3
-	MOVW 212(R0), R6
+	MOVW 220(R0), R6
 	ADD R6<<2, R5, R6
 	FMOVQ F27, 0(R6)
 	CMP $2, R14
 	BLE stored3
-	MOVW 216(R0), R6
+	MOVW 224(R0), R6
 	ADD R6<<2, R5, R6
 	FMOVQ F28, 0(R6)
 	CMP $3, R14
 	BLE stored3
-	MOVW 220(R0), R6
+	MOVW 228(R0), R6
 	ADD R6<<2, R5, R6
 	FMOVQ F29, 0(R6)
 stored3:

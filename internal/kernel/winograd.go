@@ -46,6 +46,9 @@ func winogradInputPortable(w *Winograd) {
 			var col [6]float32
 			for i := range col {
 				col[i] = w.X[i*w.XRow+int(w.XCol[j])+n*w.XStep+lane]
+				if w.Scaled != 0 {
+					col[i] *= w.Scale
+				}
 			}
 			for i, v := range input1D(col) {
 				d[i][j] = v

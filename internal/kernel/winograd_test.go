@@ -35,7 +35,7 @@ var (
 func randomWinograd(rng *rand.Rand, lanes, n int) *Winograd {
 	w := &Winograd{X: normals(rng, 40000), Res: normals(rng, 4000), Scratch: make([]float32, WinogradProducts*lanes), N: n,
 		Plane: 40*lanes + rng.IntN(50), XRow: rng.IntN(200), YRow: 30 * lanes, ResRow: rng.IntN(100), XStep: rng.IntN(64), YStep: lanes, ResStep: rng.IntN(50),
-		Rows: rng.IntN(5), Cols: rng.IntN(5), ReLU: rng.IntN(2), Scale: float32(rng.NormFloat64()), Shift: float32(rng.NormFloat64())}
+		Rows: rng.IntN(5), Cols: rng.IntN(5), ReLU: rng.IntN(2), Scaled: rng.IntN(2), Scale: float32(rng.NormFloat64()), Shift: float32(rng.NormFloat64())}
 	w.Y = make([]float32, WinogradProducts*w.Plane+100)
 	for i := range w.Y {
 		w.Y[i] = guard
@@ -84,6 +84,9 @@ func winogradInputReference(w *Winograd, lanes int) map[int]float64 {
 		var d [6][6]float64
 		for k := range 36 {
 			d[k/6][k%6] = float64(w.X[k/6*w.XRow+int(w.XCol[k%6])+n*w.XStep+lane])
+			if w.Scaled != 0 {
+				d[k/6][k%6] *= float64(w.Scale)
+			}
 		}
 		for k := range 36 {
 			want[k*w.Plane+n*w.YStep+lane] = product(func(i, j int) float64 { return winogradB[i][j] }, &d, k/6, k%6)

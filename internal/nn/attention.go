@@ -56,8 +56,8 @@ func (a *attention) head(n, h int) head {
 
 func (a *attention) Do(in ...G.Value) (G.Value, error) {
 	x := floats(in[0])
-	for n := range a.in.W / a.tokens {
-		for h := range a.heads {
+	for h := range a.heads {
+		for n := range a.in.W / a.tokens {
 			at := a.head(n, h)
 			a.pv.run(x[at.v:], a.probabilities(x, at, a.place(n, h)), a.buf[at.out:])
 		}

@@ -46,6 +46,8 @@ type Map struct {
 	stem    *stem      // that makes it; nil: another op does
 	reached bool       // a keep value reaches it
 
+	factors []float32 // what each channel is still to be multiplied by; nil: nothing
+
 	gradient *Map     // of what is differentiated with respect to the map: what its readers have added so far
 	pending  *fusible // how the gradient is made, while it is not: node is nil
 	halved   *halved  // a further part of it
@@ -196,7 +198,7 @@ func (b *Builder) stem(x *Map, l Layer, act Activation, pool bool, conv, out Pla
 	s.linear = b.noteRaw(c)
 	m := &Map{Plane: out, node: b.apply(s, append([]*G.Node{node}, b.layerInputs(c)...)...), holds: s.makes, stem: s, reached: c.masked}
 	if c.masked {
-		b.record(m, func(g *Map) { b.stemGradient(s, m, g) }, m)
+		b.recordFusing(m, func(g *Map) { b.stemGradient(s, m, g) }, m)
 	}
 	return m
 }
@@ -228,8 +230,8 @@ func residualOf(x *Map) *residual {
 // ConvAddSubsampled adds every second position of the map skip, its channel 0 to the result's channel shift: the
 // parameter-free shortcut of He et al. (2015), option A.
 func (b *Builder) ConvAddSubsampled(x *Map, l Layer, act Activation, pad int, skip *Map, shift int) *Map {
-	if winogradFits(l, x.Plane) && !b.bf16 && b.tape == nil && skip.G%b.set.Lanes == 0 && skip.Pad > 0 { // the transform reads any column
-		return b.conv(x, l, act, pad, &residual{of: skip, node: skip.node, plane: skip.Plane, stride: skip.Stride(),
+	if winogradFits(l, x.Plane) && !b.bf16 && skip.G%b.set.Lanes == 0 && skip.Pad > 0 { // the transform reads any column
+		return b.conv(x, l, act, pad, &residual{of: skip, halved: true, node: skip.node, plane: skip.Plane, stride: skip.Stride(),
 			at: func(y int) int { return skip.At(2*y, 0) }, step: 2, shift: shift, c: skip.C})
 	}
 	p := phasesOf(skip.Plane)

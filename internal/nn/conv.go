@@ -51,6 +51,7 @@ type conv struct {
 	rows   []int32     // 0, 1, …, Out-1
 	shift  []float32   // the layer's shift with the constant inputs folded in
 	raw    *rawRows    // nil: no row is wanted
+	only   *rawRows    // whose wanted rows alone are computed; nil: all are
 	signs  *signs      // of the output; nil: not asked for
 	after  *correction // nil: the layer does not follow a stem
 	chosen [4][]int32  // output channels by (ablated, with residual)
@@ -177,7 +178,11 @@ func (c *conv) args(in []G.Value) layerArgs {
 // group, and the residual's map.
 func (c *conv) Do(in ...G.Value) (G.Value, error) {
 	a := c.args(in)
-	c.choose(a, c.rows)
+	rows := c.rows
+	if c.only != nil {
+		rows = c.only.chosen()
+	}
+	c.choose(a, rows)
 	c.noteConstants(a)
 	c.compute(a, c.buf)
 	c.noteSigns(c.buf)

@@ -45,9 +45,10 @@ func (b *Builder) record(out *Map, back func(g *Map), reads ...*Map) {
 }
 
 // recordFusing is record where back takes a gradient that is not yet made; see fusible.
-func (b *Builder) recordFusing(out *Map, back func(g *Map)) {
+func (b *Builder) recordFusing(out *Map, back func(g *Map), reads ...*Map) {
+	b.record(out, back, reads...)
 	if b.tape != nil && out.reached {
-		b.tape.entries = append(b.tape.entries, entry{out, back, true})
+		b.tape.entries[len(b.tape.entries)-1].fuses = true
 	}
 }
 

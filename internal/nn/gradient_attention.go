@@ -52,8 +52,8 @@ func squares(n int) int {
 func (b *attentionGradient) Do(in ...G.Value) (G.Value, error) {
 	a, g, x := b.of, floats(in[0]), floats(in[1])
 	slopes, turned := a.shared.slopes, a.shared.turned
-	for n := range a.in.W / a.tokens {
-		for h := range a.heads {
+	for h := range a.heads {
+		for n := range a.in.W / a.tokens {
 			at := a.head(n, h)
 			p := a.place(n, h)
 			if a.kept == nil {
@@ -68,8 +68,8 @@ func (b *attentionGradient) Do(in ...G.Value) (G.Value, error) {
 			b.turn(slopes, turned)
 			b.dk.run(x[at.q:], turned, b.buf[at.k:])
 		}
-		b.clearOthers(n)
 	}
+	b.clearOthers()
 	return b.out, nil
 }
 
@@ -80,14 +80,16 @@ func (b *attentionGradient) turn(x, y []float32) {
 }
 
 // clearOthers writes the gradient of the queries that did not attend: zero.
-func (b *attentionGradient) clearOthers(n int) {
+func (b *attentionGradient) clearOthers() {
 	a := b.of
 	if a.queries == a.tokens {
 		return
 	}
 	for d := range a.plane.C {
-		at := d*a.in.Stride() + n*a.tokens
-		clear(b.buf[at+a.queries : at+a.tokens])
+		row := b.buf[d*a.in.Stride():][:a.in.W]
+		for at := 0; at < len(row); at += a.tokens {
+			clear(row[at+a.queries : at+a.tokens])
+		}
 	}
 }
 

@@ -19,7 +19,7 @@ func (b *Builder) inputGradient(x *Map, l Layer, d *Map) {
 		f.res = residualOf(b.settled(x.gradient))
 	}
 	x.gradient = &Map{Plane: x.Plane, pending: f}
-	if !winogradFits(f.layer, d.Plane) {
+	if !f.fits() {
 		b.settled(x.gradient)
 	}
 }

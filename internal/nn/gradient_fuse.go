@@ -2,14 +2,20 @@ package nn
 
 import G "gorgonia.org/gorgonia"
 
-// fusible is an input gradient that will be computed channel by channel, by Winograd's algorithm or for a layer of stride 2:
-// with what the layer that made the input does to its gradient, while a strip of a channel is in the cache, where that
-// layer is the only one to read it.
+// fusible is an input gradient that is not made yet. By Winograd's algorithm and for a layer of stride 2 it will be computed
+// channel by channel: with what the layer that made the input does to its gradient, while a strip of a channel is in the
+// cache, where that layer is the only one to read it.
 type fusible struct {
 	layer   Layer // transposed
 	d       *Map
 	res     *residual // what other layers added; nil: nothing
-	strided *strided  // nil: by Winograd's algorithm
+	only    *rawRows  // the channels that are read are its wanted ones; nil: all are
+	strided *strided  // nil: at stride 1
+}
+
+// fits says whether something can be done to the gradient strip by strip while it is made.
+func (f *fusible) fits() bool {
+	return f != nil && (f.strided != nil || winogradFits(f.layer, f.d.Plane))
 }
 
 // settled makes the gradient g where it is pending.
@@ -21,11 +27,34 @@ func (b *Builder) settled(g *Map) *Map {
 		f.strided.base = newPlaneBase(f.strided.layer.Key+"/op", g.Plane)
 		g.node, g.pending = b.apply(f.strided, f.strided.inputs...), nil
 	default:
-		v, node := b.read(f.d, f.layer)
-		made := b.layer(f.d, v, node, f.layer, None, g.Plane, f.res)
-		g.node, g.pending = made.node, nil
+		c, inputs := b.inputConv(f, g.Plane)
+		g.node, g.pending = b.apply(c, inputs...), nil
 	}
 	return g
+}
+
+// settledRows is settled where channels but the wanted ones of rows are read by nobody; they may stay undefined.
+func (b *Builder) settledRows(g *Map, rows *rawRows) *Map {
+	if f := g.pending; f != nil {
+		f.only = rows
+	}
+	return b.settled(g)
+}
+
+// inputConv is the convolution of stride 1 that makes f in the plane out, and its inputs.
+func (b *Builder) inputConv(f *fusible, out Plane) (*conv, []*G.Node) {
+	v, from := b.read(f.d, f.layer)
+	c := newConv(b.set, f.layer, v, f.d.Plane, out, None, f.res, false)
+	c.reads, c.only = f.d.holds, f.only
+	if winogradFits(f.layer, f.d.Plane) && b.err == nil {
+		c.wino = newWinograd(b.set, f.layer, v, f.d.Plane, out, f.res, &b.work)
+		c.wino.factors = f.d.factors
+	}
+	inputs := append([]*G.Node{from}, b.layerInputs(c)...)
+	if f.res != nil {
+		inputs = append(inputs, f.res.node)
+	}
+	return c, inputs
 }
 
 // turned is the convolution that gives the gradient of a layer's output, with the layer's part of the backward pass after it.
@@ -51,30 +80,19 @@ func (b *Builder) fuse(op *layerGradient, c *conv, g *Map) (node *G.Node, h *Map
 	} else {
 		both, inputs = b.turned(op, g)
 	}
-	if !op.splits(c) {
-		return b.apply(both, inputs...), g
-	}
-	node, other := b.applyPair(both, op.h, inputs...)
-	return node, &Map{Plane: op.g, node: other}
+	return b.applyLayerGradient(both, op, c, g, inputs...)
 }
 
 // turned is the convolution that makes the pending gradient g and does op, and its inputs.
 func (b *Builder) turned(op *layerGradient, g *Map) (*turned, []*G.Node) {
-	f := g.pending
-	v, from := b.read(f.d, f.layer)
 	out := stripForm(g.Plane)
-	t := newConv(b.set, f.layer, v, f.d.Plane, out, None, f.res, false)
-	t.reads = f.d.holds
-	t.wino = newWinograd(b.set, f.layer, v, f.d.Plane, out, f.res, &b.work)
-	t.wino.after = op
-	grow(&b.work.strip, t.wino.strip*4*out.RowLen())
-	t.base = newPlaneBase(op.id, op.d)
-	both := &turned{conv: *t, after: op}
-	inputs := append([]*G.Node{from}, b.layerInputs(t)...)
-	if f.res != nil {
-		inputs = append(inputs, f.res.node)
+	c, inputs := b.inputConv(g.pending, out)
+	if b.err == nil {
+		c.wino.after = op
+		grow(&b.work.strip, c.wino.strip*4*out.RowLen())
 	}
-	return both, inputs
+	c.base = newPlaneBase(op.id, op.d)
+	return &turned{conv: *c, after: op}, inputs
 }
 
 // Do takes what conv takes.

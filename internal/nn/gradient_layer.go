@@ -9,7 +9,7 @@ import (
 // layerGradient takes the gradient g of a layer's output y = act(keep·scale·(W * x) + shift + residual) to
 //
 //	h = g·act'(·), the residual's gradient and the shift's   (second output, where there is a ReLU and a residual)
-//	d = keep·scale·h, the gradient of W * x                  (output)
+//	d = keep·scale·h, the gradient of W * x                  (output; h alone where the reader of d multiplies itself)
 //	Σ h·scale·(W * x) over positions, example by example     (into raw.gradient, for the wanted rows)
 type layerGradient struct {
 	base
@@ -19,7 +19,8 @@ type layerGradient struct {
 	scale, keep []float32 // keep nil: 1
 	y, g, d     Plane
 	only        bool       // the wanted rows alone; d is scratch
-	h           *second    // nil: not asked for
+	h           *second    // nil: not asked for, or written instead of d
+	factors     []float32  // keep·scale, where d is left to who reads h; nil: d is written
 	tokens      int        // positions of an example where examples lie side by side; 0: they are interleaved
 	zero        *constants // channels of d that are zero
 	args        kernel.Gradient
@@ -51,13 +52,16 @@ func (b *Builder) layerGradient(c *conv, x, y, g *Map) {
 		op.d.Pad = min(1, l.Kernel-1)
 	}
 	op.only = !x.reached
+	if op.joins(c) && l.Stride == 1 && winogradFits(l.transposed(), y.Plane) && op.g.Pad >= op.d.Pad && !op.only {
+		op.d, op.factors = op.g, make([]float32, l.Out)
+	}
 	op.prepare(b, l.Key+"/gradient")
 	node, h := b.layerGradientNodes(op, c, y, g)
 	if c.res != nil {
 		b.skipGradient(c.res, h)
 	}
 	if x.reached {
-		b.inputGradient(x, l, &Map{Plane: op.d, node: node, holds: op.zero})
+		b.inputGradient(x, l, &Map{Plane: op.d, node: node, holds: op.zero, factors: op.factors})
 	}
 }
 
@@ -79,24 +83,30 @@ func (o *layerGradient) prepare(b *Builder, id string) {
 
 // layerGradientNodes adds the op; h is the gradient of what was added before the activation.
 func (b *Builder) layerGradientNodes(op *layerGradient, c *conv, y, g *Map) (node *G.Node, h *Map) {
-	if g.pending != nil && !op.only && (op.signs != nil || c.res == nil) {
+	if g.pending.fits() && !op.only && (op.signs != nil || c.res == nil) {
 		return b.fuse(op, c, g)
 	}
 	g = b.settled(g)
-	if !op.splits(c) {
-		return b.apply(op, g.node), g
-	}
-	node, other := b.applyPair(op, op.h, g.node)
-	return node, &Map{Plane: op.g, node: other}
+	return b.applyLayerGradient(op, op, c, g, g.node)
 }
 
-// splits says whether the residual's gradient is another map than y's gradient, and makes room for it.
-func (o *layerGradient) splits(c *conv) bool {
-	if o.signs == nil || c.res == nil || !c.res.of.reached {
-		return false
+// applyLayerGradient adds the op that does what op does; results as layerGradientNodes.
+func (b *Builder) applyLayerGradient(both fused, op *layerGradient, c *conv, g *Map, inputs ...*G.Node) (node *G.Node, h *Map) {
+	switch {
+	case op.factors != nil:
+		node = b.apply(both, inputs...)
+		return node, &Map{Plane: op.g, node: node}
+	case op.joins(c):
+		op.h = &second{newPlaneBase(op.id+"/residual", op.g)}
+		node, other := b.applyPair(both, op.h, inputs...)
+		return node, &Map{Plane: op.g, node: other}
 	}
-	o.h = &second{newPlaneBase(o.id+"/residual", o.g)}
-	return true
+	return b.apply(both, inputs...), g
+}
+
+// joins says whether the residual's gradient is another map than y's gradient.
+func (o *layerGradient) joins(c *conv) bool {
+	return o.signs != nil && c.res != nil && c.res.of.reached
 }
 
 // Do takes the gradient of y and, for a stem with an activation, y.
@@ -123,8 +133,12 @@ func (o *layerGradient) Do(in ...G.Value) (G.Value, error) {
 func (o *layerGradient) begin() {
 	o.zero.clear()
 	for r := range o.scale {
-		if o.factor(r) == 0 {
+		f := o.factor(r)
+		if f == 0 {
 			o.zero.set(r, 0)
+		}
+		if o.factors != nil {
+			o.factors[r] = f
 		}
 	}
 	for i, r := range o.raw.chosen() {
@@ -149,6 +163,9 @@ func (o *layerGradient) factor(r int) float32 {
 func (o *layerGradient) part(r, to int, g []float32, gRow, first, n int) {
 	a := &o.args
 	*a = kernel.Gradient{G: g, D: o.buf[to*o.d.Stride()+o.d.At(first, 0):], Rows: n, N: o.y.W * o.y.G, GRow: gRow, DRow: o.d.RowLen(), Scale: o.factor(r)}
+	if o.factors != nil {
+		a.Scale = 1
+	}
 	if o.signs != nil {
 		a.Signs, a.SignRow = o.signs.bits[r*o.signs.stride()+first*o.signs.row():], o.signs.row()
 	}

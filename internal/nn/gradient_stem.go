@@ -8,9 +8,10 @@ import (
 func (b *Builder) stemGradient(s *stem, y, g *Map) {
 	l := s.layer
 	if !s.pool && b.fitsLinear(&s.conv) {
-		b.linearGradient(&s.conv, s.linear, &Map{}, g)
+		b.linearGradient(&s.conv, s.linear, &Map{}, b.settled(g))
 		return
 	}
+	g = b.settledRows(g, s.linear)
 	if s.pool {
 		b.apply(newPoolGradient(s, b.keeps[l.Key], g.Plane), g.node, b.forward(y))
 		return

@@ -44,7 +44,7 @@ func (b *Builder) allocate(held map[*G.Node]bool) error {
 	give := func(n *G.Node, at int) {
 		op := b.ops[n]
 		var buf []float32
-		if old := op.replaces(); b.tape == nil && b.replaceable(n, old) && last[old] == at { // a tape may hold the summand
+		if old := op.replaces(); b.replaceable(n, old) && !held[old] && !held[n] && last[old] == at {
 			buf, gone[old] = b.ops[old].memory(), true
 		} else if !op.keeps() && !held[n] {
 			buf = take(op)

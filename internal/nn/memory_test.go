@@ -8,12 +8,13 @@ import (
 	"coar/internal/kernel"
 )
 
-// A sum takes its summand's memory, unless somebody reads that later or the convolution itself reads it as its input.
+// A sum takes its summand's memory, where gradients run too, unless somebody reads that later or the convolution itself reads it as its input.
 func TestSumsTakeTheirSummandsPlace(t *testing.T) {
 	eachSet(t, func(t *testing.T, set *kernel.Set, rng *rand.Rand) {
 		for _, channels := range []int{5, 16} { // directly, and by Winograd's algorithm
 			for _, size := range []int{4, 16} {
-				for _, how := range []string{"last reader", "read again", "its own input"} {
+				for k, how := range []string{"last reader", "read again", "its own input", "last reader", "read again", "its own input"} {
+					gradients := k >= 3
 					m := drawImages(rng, size, 2, 9, 9)
 					var ls [4]Layer
 					for i := range ls {
@@ -23,6 +24,9 @@ func TestSumsTakeTheirSummandsPlace(t *testing.T) {
 					var builder *Builder
 					var skip, sum *Map
 					p := compile(t, set, size, 2, 9, 9, []string{ls[2].Key}, func(b *Builder) *Map {
+						if gradients {
+							b.Differentiate()
+						}
 						in := b.Pack(1)
 						builder, skip = b, b.Conv(b.Conv(&in, first, None, 1), ls[0], ReLU, 1)
 						x := b.Conv(skip, ls[1], ReLU, 1)
@@ -48,7 +52,7 @@ func TestSumsTakeTheirSummandsPlace(t *testing.T) {
 					if how == "read again" {
 						want = plus(want, s)
 					}
-					what := fmt.Sprintf("%d channels, batch %d, %s", channels, size, how)
+					what := fmt.Sprintf("%d channels, batch %d, gradients %v, %s", channels, size, gradients, how)
 					near(t, what, run(t, p), want.x)
 					inPlace := &builder.ops[sum.node].memory()[0] == &builder.ops[skip.node].memory()[0]
 					if inPlace != (how == "last reader") {

@@ -85,6 +85,8 @@ type winograd struct {
 	pair kernel.Cells
 	wide int // the pair of channels that work.in holds
 
+	factors []float32 // what each input channel is multiplied by; nil: nothing
+
 	after *layerGradient // what is done to the result, strip by strip; nil: nothing
 }
 
@@ -261,8 +263,12 @@ func (w *winograd) transformInput(x []float32, first, rows int) {
 	start := w.in.at(first * kernel.WinogradTile)
 	for _, step := range w.live {
 		c := int(step.A)
+		if w.factors != nil {
+			k.Scaled, k.Scale = 1, w.factors[c]
+		}
 		w.inputChannel(w.inputRows(x, c, start, rows), int(step.B), rows)
 	}
+	k.Scaled = 0
 	if len(w.live) < w.layer.In {
 		w.inputChannel(w.ones[start:], w.layer.In*w.ld, rows)
 	}

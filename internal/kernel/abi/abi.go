@@ -66,7 +66,7 @@ type Columns struct {
 // tile of 4x4 outputs from 6x6 inputs through 36 products instead of 144. A vector holds equal positions of tiles (or of
 // examples) that lie XStep elements apart; N vectors are transformed.
 //
-//	input:   Y[(6i+j)·Plane+n·YStep] = Bᵀ d B,  d[i][j] = X[i·XRow+XCol[j]+n·XStep]
+//	input:   Y[(6i+j)·Plane+n·YStep] = Bᵀ d B,  d[i][j] = X[i·XRow+XCol[j]+n·XStep], times Scale where Scaled is set
 //	output:  Y[i·YRow+YCol[j]+n·YStep] = relu?( Scale·(Aᵀ m A)[i][j] + Shift + Res[i·ResRow+ResCol[j]+n·ResStep] )
 //	         m[i][j] = X[(6i+j)·Plane+n·XStep], for i < Rows and j < Cols
 //
@@ -81,6 +81,7 @@ type Winograd struct {
 	XStep, YStep, ResStep int
 	Rows, Cols            int
 	ReLU                  int // 1: clamp at zero
+	Scaled                int // input transform only; 1: scale X
 	XCol                  [6]int32
 	YCol, ResCol          [4]int32
 	Scale, Shift          float32

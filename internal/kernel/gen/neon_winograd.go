@@ -67,9 +67,11 @@ func (w *neonWinograd) next(moves ...pointerStep) {
 // emitNEONWinogradInput writes the input transform: columns, then rows. Rows 4 and 5 find no register and pass through the scratch.
 func emitNEONWinogradInput(a *neon) {
 	w := beginNEONWinograd(a, "winogradInput", winogradInputDoc)
-	scratch, xRow, xStep, yStep := gp(7), gp(8), gp(9), gp(10)
+	scratch, xRow, xStep, yStep, scaled := gp(7), gp(8), gp(9), gp(10), gp(11)
+	scale := vec(26)
 	spilled := [2]vec{24, 25}
 	w.op("MOVD", w.w.at(wino.scratch), scratch)
+	w.op("MOVD", w.w.at(wino.scaled), scaled)
 	w.bytes(wino.xRow, xRow)
 	w.bytes(wino.xStep, xStep)
 	w.bytes(wino.yStep, yStep)
@@ -80,6 +82,13 @@ func emitNEONWinogradInput(a *neon) {
 		for i := range 6 {
 			w.loadStep(w.at, xRow, d[i])
 		}
+		unscaled := fmt.Sprint("unscaled", j)
+		w.op("CBZ", scaled, unscaled)
+		w.loadScalar(w.w.at(wino.scale), scale)
+		for _, v := range d {
+			w.word(fmulLane(scale, 0, v, v))
+		}
+		w.label(unscaled)
 		w.input1D(d)
 		for i, v := range spilled {
 			w.store(v, scratch.at((6*i+j)*neonBytes))

@@ -13,7 +13,7 @@ import (
 
 // Field offsets of abi.Winograd.
 var wino struct {
-	x, y, res, resLen, scratch, n, plane, xRow, yRow, resRow, xStep, yStep, resStep, rows, cols, relu, xCol, yCol, resCol, scale, shift int
+	x, y, res, resLen, scratch, n, plane, xRow, yRow, resRow, xStep, yStep, resStep, rows, cols, relu, scaled, xCol, yCol, resCol, scale, shift int
 }
 
 func init() {
@@ -25,6 +25,7 @@ func init() {
 	wino.xRow, wino.yRow, wino.resRow = int(unsafe.Offsetof(w.XRow)), int(unsafe.Offsetof(w.YRow)), int(unsafe.Offsetof(w.ResRow))
 	wino.xStep, wino.yStep, wino.resStep = int(unsafe.Offsetof(w.XStep)), int(unsafe.Offsetof(w.YStep)), int(unsafe.Offsetof(w.ResStep))
 	wino.rows, wino.cols, wino.relu = int(unsafe.Offsetof(w.Rows)), int(unsafe.Offsetof(w.Cols)), int(unsafe.Offsetof(w.ReLU))
+	wino.scaled = int(unsafe.Offsetof(w.Scaled))
 	wino.xCol, wino.yCol, wino.resCol = int(unsafe.Offsetof(w.XCol)), int(unsafe.Offsetof(w.YCol)), int(unsafe.Offsetof(w.ResCol))
 	wino.scale, wino.shift = int(unsafe.Offsetof(w.Scale)), int(unsafe.Offsetof(w.Shift))
 }
@@ -65,13 +66,14 @@ func emitWinogradInput(s isa, p points) {
 	LEAQ(memIndex(plane, plane, 4, 0), plane5)
 
 	d, t, s2 := s.regs[0:6], s.regs[6:8], s.regs[8:10]
-	a, b, a2, b2, sum := s.regs[10], s.regs[11], s.regs[12], s.regs[13], s.regs[14]
+	a, b, a2, b2, sum, scale := s.regs[10], s.regs[11], s.regs[12], s.regs[13], s.regs[14], s.regs[15]
 	for _, c := range []struct {
 		r reg.VecPhysical
 		m operand.Mem
 	}{{a, p.a}, {b, p.b}, {a2, p.a2}, {b2, p.b2}, {sum, p.sum}} {
 		VMOVUPS(c.m, c.r)
 	}
+	VBROADCASTSS(mem(w, wino.scale), scale)
 	// oneD replaces d by Bᵀd.
 	oneD := func() {
 		for i := range 2 {
@@ -106,6 +108,13 @@ func emitWinogradInput(s isa, p points) {
 		for i, m := range []operand.Mem{mem(at, 0), memIndex(at, row, 1, 0), memIndex(at, row, 2, 0), memIndex(at, row3, 1, 0), memIndex(at, row, 4, 0), memIndex(at, row5, 1, 0)} {
 			VMOVUPS(m, d[i])
 		}
+		unscaled := fmt.Sprintf("winogradInput_%s_unscaled%d", s.name, j)
+		CMPQ(mem(w, wino.scaled), imm(0))
+		JEQ(operand.LabelRef(unscaled))
+		for i := range 6 {
+			VMULPS(d[i], scale, d[i])
+		}
+		Label(unscaled)
 		oneD()
 		for i := range 6 {
 			VMOVUPS(d[i], mem(scratch, (6*i+j)*s.bytes()))
