@@ -1,7 +1,9 @@
 package models
 
 import (
+	"runtime"
 	"testing"
+	"time"
 
 	"coar/internal/kernel"
 )
@@ -77,4 +79,41 @@ func precisions(t *testing.T) []bool {
 		return []bool{false, true}
 	}
 	return []bool{false}
+}
+
+// Engines close programs to make room for others, so that what a closed one held must be free again.
+func TestAClosedProgramHoldsNoMemory(t *testing.T) {
+	m, err := Open(mini("layer.%d", 40, 1), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := kernel.Detect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, gradients := range []bool{false, true} {
+		inUse := func() int64 {
+			var s runtime.MemStats
+			for range 3 { // finalizers run after the first collection, and what they held is freed by a later one
+				runtime.GC()
+				time.Sleep(10 * time.Millisecond)
+			}
+			runtime.ReadMemStats(&s)
+			return int64(s.HeapAlloc)
+		}
+		before, bytes := inUse(), int64(0)
+		for range 8 {
+			prog, err := m.NewProgram(Build{Set: set, Batch: 8, Height: 32, Width: 32, Gradients: gradients})
+			if err != nil {
+				t.Fatal(err)
+			}
+			bytes = prog.Bytes()
+			if err := prog.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if held := inUse() - before; held > 2*bytes {
+			t.Errorf("gradients %t: 8 closed programs of %d bytes hold %d", gradients, bytes, held)
+		}
+	}
 }

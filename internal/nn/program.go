@@ -80,10 +80,25 @@ func (p *Program) Run() ([]float32, error) {
 	return floats(p.logits), nil
 }
 
-// Close releases the machines.
+// Close releases the machines and the memory; the program cannot be run again.
+//
+// gorgonia's machine has a finalizer and its graph writes to p.logits, so that a program which still held its machine would
+// be a cycle that the collector never frees.
 func (p *Program) Close() error {
-	if p.back != nil {
-		return errors.Join(p.vm.Close(), p.back.vm.Close())
+	var errs []error
+	for _, vm := range []G.VM{p.vm, p.backVM()} {
+		if vm != nil {
+			errs = append(errs, vm.Close())
+		}
 	}
-	return p.vm.Close()
+	*p = Program{size: p.size, classes: p.classes, bytes: p.bytes}
+	return errors.Join(errs...)
+}
+
+// backVM is the machine of the backward graph, nil where there is none.
+func (p *Program) backVM() G.VM {
+	if p.back == nil {
+		return nil
+	}
+	return p.back.vm
 }
