@@ -7,7 +7,7 @@ export CGO_ENABLED = 0
 BIN = bin/coar
 KERNEL_PACKAGES = ./internal/kernel/... ./internal/nn/... ./internal/models/... ./internal/ablate/...
 RACE_PACKAGES = ./internal/ablate/... ./internal/store/... ./internal/gradient/... ./internal/regress/... ./internal/evaluate/... ./internal/study/...
-FUZZTIME ?= 10000x
+FUZZTIME ?= 5000x
 QEMU_ARM64 ?= qemu-aarch64-static
 
 .PHONY: all build demo test bench roofline bench-scaling bench-torch goldens generate clean-generated fmt fmt-check vet lint test-isa test-arm64 race fuzz cross ci deps
