@@ -134,10 +134,9 @@ func (p *Pool) Estimate(e Example) Attributions {
 			if count > 0 {
 				s = e.Sum[c] / count
 			}
-			switch {
-			case v == 0 && count > 0: // the same derivative in every row
+			if v == 0 && count > 0 { // the same derivative in every row
 				a.Theta[c] = s
-			default:
+			} else {
 				b := spread * count / (spread*count + 1)
 				a.Theta[c] = prior + b*(s-prior)
 			}
