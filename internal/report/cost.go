@@ -101,7 +101,12 @@ func (c CostCurve) paintCurves(p *pen, frame vg.Rectangle, x, y scale) {
 		for _, q := range solid {
 			p.dot(q, 2.5, series(0))
 		}
-		p.text(point(solid[len(solid)-1].X, solid[len(solid)-1].Y-10), centre, labelStyle, "regression alone")
+		// Beside a rising curve there is room below to the right and above to the left.
+		end, side, shift := solid[len(solid)-1], left, vg.Length(8)
+		if end.X > (frame.Min.X+frame.Max.X)/2 {
+			side, shift = right, -shift
+		}
+		p.text(point(end.X+shift, end.Y-shift), side, labelStyle, "regression alone")
 	}
 	run := at(c.Run)
 	p.dashes(muted, 0.6, point(frame.Min.X, run.Y), point(frame.Max.X, run.Y))
