@@ -118,7 +118,7 @@ func start(t *testing.T, w tiny, workers, batch int) *Engine {
 	if m.Components() != tinyComponents {
 		t.Fatalf("%d components, want %d", m.Components(), tinyComponents)
 	}
-	set, err := kernel.Detect()
+	set, err := kernel.Detect(false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,17 +7,6 @@ import (
 	"testing"
 )
 
-// withBF16 are the sets that have kernels over cells.
-func withBF16() []*Set {
-	var sets []*Set
-	for _, s := range Available() {
-		if s.BF16() {
-			sets = append(sets, s)
-		}
-	}
-	return sets
-}
-
 // Every bfloat16 value stays what it is; between two neighbours the nearer one wins, and in the middle the even one.
 func TestRoundBF16IsNearestEven(t *testing.T) {
 	for h := range uint32(0x7f80) {
@@ -112,7 +101,7 @@ func clone(x []float32) []float32 { return append([]float32(nil), x...) }
 func TestRoundCellsMatchesRoundBF16(t *testing.T) {
 	seed := rand.Uint64()
 	rng := rand.New(rand.NewPCG(seed, 10))
-	for _, set := range withBF16() {
+	for _, set := range AvailableBF16() {
 		for n := range 70 {
 			for absent := range 3 {
 				c, whole := channelPair(rng, n)
@@ -138,7 +127,7 @@ func TestRoundCellsMatchesRoundBF16(t *testing.T) {
 func TestWidenCellsIsExact(t *testing.T) {
 	seed := rand.Uint64()
 	rng := rand.New(rand.NewPCG(seed, 11))
-	for _, set := range withBF16() {
+	for _, set := range AvailableBF16() {
 		for n := range 70 {
 			for absent := range 3 {
 				c, whole := channelPair(rng, n)

@@ -10,7 +10,7 @@ import (
 func TestLayerNormCellsIsLayerNormRounded(t *testing.T) {
 	seed := rand.Uint64()
 	rng := rand.New(rand.NewPCG(seed, 15))
-	for _, set := range withBF16() {
+	for _, set := range AvailableBF16() {
 		for _, rows := range []int{1, 2, 3, 17, 50, 197} {
 			for _, cols := range []int{1, 7, 8, 9, 15, 16, 17, 33, 50} {
 				c := block(rng, set, rows, cols, 3)
@@ -49,7 +49,7 @@ func TestGELUCellsIsGELURounded(t *testing.T) {
 		x[i] = math.Float32frombits(h | (h*40503&0xffff)<<16) // an odd factor: the high halves take every value too
 		even[i], odd[i] = Halves(x[i])
 	}
-	for _, set := range withBF16() {
+	for _, set := range AvailableBF16() {
 		y, evenY, oddY := make([]float32, n+Slack), make([]float32, n+Slack), make([]float32, n+Slack)
 		set.GELUCells(&Columns{X: x, Y: y, Rows: 1, Cols: n})
 		set.GELU(&Columns{X: even, Y: evenY, Rows: 1, Cols: n})
@@ -67,7 +67,7 @@ func TestGELUCellsIsGELURounded(t *testing.T) {
 
 func TestGELUCellsOfOddLengths(t *testing.T) {
 	rng := rand.New(rand.NewPCG(16, 16))
-	for _, set := range withBF16() {
+	for _, set := range AvailableBF16() {
 		for n := 1; n <= 50; n++ {
 			c := block(rng, set, 1, n, 2)
 			CellsOf(c.X, c.X, c.X)

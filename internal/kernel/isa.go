@@ -7,12 +7,12 @@ import (
 	"coar/internal/fault"
 )
 
-// EnvISA is the environment variable that forces an instruction set: avx512, avx2, neon or portable.
+// EnvISA is the environment variable that forces an instruction set: amx, avx512, avx2, neon or portable.
 const EnvISA = "COAR_ISA"
 
 // Set is the kernels of one instruction set. It is immutable and safe for concurrent use.
 type Set struct {
-	Name    string // avx512, avx2, neon or portable
+	Name    string // amx, avx512, avx2, neon or portable
 	Lanes   int    // float32 per vector
 	MaxRows int    // rows of the largest tile
 	MaxVecs int    // vectors of the largest tile
@@ -28,7 +28,8 @@ type Set struct {
 	dots      func(*Columns)
 	winoIn    func(*Winograd)
 	winoOut   func(*Winograd)
-	bf16      *bf16 // nil: the set has no kernels over cells
+	bf16      *bf16   // nil: the set has no kernels over cells
+	matrix    *matrix // nil: the processor has no matrix unit
 }
 
 // Tile runs a tile of rows <= MaxRows by vecs <= MaxVecs at every span; 1 <= Last <= Lanes.
@@ -84,27 +85,41 @@ const TransposeSide = 8
 func (s *Set) WinogradInput(w *Winograd)  { s.winoIn(w) }
 func (s *Set) WinogradOutput(w *Winograd) { s.winoOut(w) }
 
-// Detect returns the set that EnvISA names, or the best one that the processor has.
+// Detect returns the set that EnvISA names, or the best one of the processor's, for float32 or for bfloat16.
 //
-// Errors: a fault.Usage where the variable names no set, or one that the processor lacks.
-func Detect() (*Set, error) { return byName(os.Getenv(EnvISA)) }
-
-// Available returns every set that this processor can run, best first.
-func Available() []*Set { return append(assembled(), portable()) }
-
-func byName(name string) (*Set, error) {
+// Errors: a fault.Usage where the variable names no set, or one that the processor lacks. For bfloat16 the set may be one
+// without it; see BF16.
+func Detect(bf16 bool) (*Set, error) {
 	sets := Available()
+	if bf16 {
+		sets = append(matrixUnits(), sets...)
+	}
+	name := os.Getenv(EnvISA)
 	if name == "" {
 		return sets[0], nil
 	}
+	var names []string
 	for _, s := range sets {
 		if s.Name == name {
 			return s, nil
 		}
-	}
-	var names []string
-	for _, s := range sets {
 		names = append(names, s.Name)
 	}
 	return nil, fault.Usagef("%s is %q; this processor has %s", EnvISA, name, fmt.Sprint(names))
+}
+
+// Available returns every set that this processor can run, best first.
+//
+// Sets with a matrix unit, which are the same but over cells, are AvailableBF16's alone.
+func Available() []*Set { return append(assembled(), portable()) }
+
+// AvailableBF16 returns every set that has bfloat16, best first.
+func AvailableBF16() []*Set {
+	sets := matrixUnits()
+	for _, s := range Available() {
+		if s.BF16() {
+			sets = append(sets, s)
+		}
+	}
+	return sets
 }

@@ -51,6 +51,20 @@ func avx512BF16() *bf16 {
 		}}
 }
 
+// matrixUnits returns AVX-512 with AMX over cells, where there is that.
+func matrixUnits() []*Set {
+	if !cpu.X86.HasAVX512BF16 || !cpu.X86.HasAMXTile || !cpu.X86.HasAMXBF16 || !permitTiles() {
+		return nil
+	}
+	s := avx512()
+	s.Name, s.bf16 = "amx", avx512BF16()
+	s.matrix = &matrix{
+		{matrix1x1AMX, matrix1x2AMX, matrix1x3AMX, matrix1x4AMX},
+		{matrix2x1AMX, matrix2x2AMX},
+	}
+	return []*Set{s}
+}
+
 func avx2() *Set {
 	return &Set{Name: "avx2", Lanes: 8, MaxRows: 6, MaxVecs: 2,
 		softmax: softmaxAVX2, layerNorm: layerNormAVX2, gelu: geluAVX2, gradient: gradientAVX2, signs: signsAVX2,

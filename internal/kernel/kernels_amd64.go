@@ -458,3 +458,33 @@ func layerNormCellsBF16(c *Columns)
 //
 //go:noescape
 func geluCellsBF16(c *Columns)
+
+// matrix1x1AMX computes a block of 16 rows by 1 vectors at every span.
+//
+//go:noescape
+func matrix1x1AMX(m *Matrix)
+
+// matrix1x2AMX computes a block of 16 rows by 2 vectors at every span.
+//
+//go:noescape
+func matrix1x2AMX(m *Matrix)
+
+// matrix1x3AMX computes a block of 16 rows by 3 vectors at every span.
+//
+//go:noescape
+func matrix1x3AMX(m *Matrix)
+
+// matrix1x4AMX computes a block of 16 rows by 4 vectors at every span.
+//
+//go:noescape
+func matrix1x4AMX(m *Matrix)
+
+// matrix2x1AMX computes a block of 32 rows by 1 vectors at every span.
+//
+//go:noescape
+func matrix2x1AMX(m *Matrix)
+
+// matrix2x2AMX computes a block of 32 rows by 2 vectors at every span.
+//
+//go:noescape
+func matrix2x2AMX(m *Matrix)

@@ -22849,3 +22849,1500 @@ geluCells_BF16_columns:
 geluCells_BF16_done:
 	VZEROUPPER
 	RET
+
+// func matrix1x1AMX(m *Matrix)
+// Requires: AMX, AVX, AVX512BW, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
+TEXT ·matrix1x1AMX(SB), NOSPLIT, $8-8
+	MOVQ m+0(FP), R15
+	LEAQ 4096(R15), R10
+
+	// LDTILECFG (R10)
+	LONG         $0x4978c2c4
+	BYTE         $0x02
+	VMOVDQU32    interleave<>+0(SB), Z30
+	VPXORD       Z31, Z31, Z31
+	CMPQ         4328(R15), $0x00
+	JNE          matrix1x1_floor
+	MOVL         $0xff800000, AX
+	VPBROADCASTD AX, Z31
+
+matrix1x1_floor:
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K3
+	MOVQ  4280(R15), R14
+	MOVQ  4288(R15), R13
+	MOVQ  4304(R15), R11
+	SHLQ  $0x02, R11
+	MOVQ  4216(R15), DX
+	SHLQ  $0x0a, DX
+	ADDQ  4160(R15), DX
+	MOVQ  DX, BX
+	MOVQ  4216(R15), R9
+	SHLQ  $0x0a, R9
+	ADDQ  R9, DX
+
+matrix1x1_span:
+	SUBQ    $0x01, R13
+	JL      matrix1x1_done
+	MOVQ    $0x00000040, R12
+	MOVQ    4312(R15), BP
+	MOVQ    4160(R15), SI
+	MOVQ    4184(R15), DI
+	MOVLQSX (R14), R10
+	LEAQ    (DI)(R10*4), DI
+
+	// TILEZERO T0
+	LONG $0x497be2c4
+	BYTE $0xc0
+	MOVQ 4208(R15), R8
+	MOVQ 4216(R15), R9
+
+matrix1x1_step:
+	SUBQ       $0x01, R9
+	JL         matrix1x1_reduced
+	MOVLQSX    (R8), R10
+	ADDQ       $0x04, R8
+	LEAQ       (DI)(R10*4), R10
+	PREFETCHT1 (BX)
+	PREFETCHT1 64(BX)
+	PREFETCHT1 128(BX)
+	PREFETCHT1 192(BX)
+	ADDQ       $0x00000100, BX
+	CMPQ       BX, DX
+	CMOVQGT    DX, BX
+
+	// TILELOADD (SI)(R12*1), T4
+	LONG $0x4b7ba2c4
+	BYTE $0x24
+	BYTE $0x26
+	ADDQ $0x00000400, SI
+
+	// TILELOADD (R10)(R11*1), T6
+	LONG $0x4b7b82c4
+	BYTE $0x34
+	BYTE $0x1a
+
+	// TDPBF16PS T6, T4, T0
+	LONG $0x5c4ae2c4
+	BYTE $0xc4
+	JMP  matrix1x1_step
+
+matrix1x1_reduced:
+	MOVQ $0x00000040, R12
+	LEAQ (R15), SI
+	LEAQ (SI), R10
+
+	// TILESTORED T0, (R10)(R12*1)
+	LONG    $0x4b7a82c4
+	BYTE    $0x04
+	BYTE    $0x22
+	MOVQ    4320(R15), R9
+	MOVQ    4232(R15), DI
+	MOVLQSX 4(R14), R10
+	LEAQ    (DI)(R10*4), DI
+	MOVQ    4256(R15), R8
+	MOVLQSX 8(R14), R10
+	LEAQ    (R8)(R10*4), R8
+	MOVLQSX 12(R14), R10
+	MOVQ    $0x00000001, CX
+	SHLXQ   R10, CX, CX
+	DECQ    CX
+	KMOVW   CX, K1
+	XORQ    CX, CX
+
+matrix1x1_pair:
+	VBROADCASTSS 4728(R15)(CX*4), Z29
+	VBROADCASTSS 4856(R15)(CX*4), Z28
+	VPXORD       Z27, Z27, Z27
+	VCMPPS       $0x04, Z27, Z29, K2
+	VMOVUPS.Z    (SI), K2, Z0
+	VFMADD213PS  Z28, Z29, Z0
+	MOVLQSX      4472(R15)(CX*4), R10
+	TESTQ        R10, R10
+	JS           matrix1x1_clamp0
+	LEAQ         (R8)(R10*4), R10
+	CMPL         4600(R15)(CX*4), $0x01
+	JL           matrix1x1_f320
+	JE           matrix1x1_low0
+	VMOVDQU16.Z  (R10), K3, Z27
+	VADDPS       Z27, Z0, Z0
+	JMP          matrix1x1_clamp0
+
+matrix1x1_low0:
+	VPSLLD $0x10, (R10), Z27
+	VADDPS Z27, Z0, Z0
+	JMP    matrix1x1_clamp0
+
+matrix1x1_f320:
+	VADDPS (R10), Z0, Z0
+
+matrix1x1_clamp0:
+	VMAXPS       Z0, Z31, Z0
+	VBROADCASTSS 4732(R15)(CX*4), Z29
+	VBROADCASTSS 4860(R15)(CX*4), Z28
+	VPXORD       Z27, Z27, Z27
+	VCMPPS       $0x04, Z27, Z29, K2
+	VMOVUPS.Z    64(SI), K2, Z1
+	VFMADD213PS  Z28, Z29, Z1
+	MOVLQSX      4476(R15)(CX*4), R10
+	TESTQ        R10, R10
+	JS           matrix1x1_clamp1
+	LEAQ         (R8)(R10*4), R10
+	CMPL         4604(R15)(CX*4), $0x01
+	JL           matrix1x1_f321
+	JE           matrix1x1_low1
+	VMOVDQU16.Z  (R10), K3, Z27
+	VADDPS       Z27, Z1, Z1
+	JMP          matrix1x1_clamp1
+
+matrix1x1_low1:
+	VPSLLD $0x10, (R10), Z27
+	VADDPS Z27, Z1, Z1
+	JMP    matrix1x1_clamp1
+
+matrix1x1_f321:
+	VADDPS (R10), Z1, Z1
+
+matrix1x1_clamp1:
+	VMAXPS  Z1, Z31, Z1
+	MOVLQSX 4344(R15)(CX*4), R10
+	CMPQ    4336(R15), $0x00
+	JE      matrix1x1_outf32
+
+	// VCVTNE2PS2BF16 Z0, Z1, Z29
+	LONG    $0x48776262
+	WORD    $0xe872
+	VPERMW  Z29, Z30, Z29
+	VMOVUPS Z29, K1, (DI)(R10*4)
+	JMP     matrix1x1_stored
+
+matrix1x1_outf32:
+	VMOVUPS Z0, K1, (DI)(R10*4)
+	MOVLQSX 4348(R15)(CX*4), R10
+	TESTQ   R10, R10
+	JS      matrix1x1_stored
+	VMOVUPS Z1, K1, (DI)(R10*4)
+
+matrix1x1_stored:
+	ADDQ $0x00000080, SI
+	ADDQ $0x02, CX
+	CMPQ CX, R9
+	JL   matrix1x1_pair
+	ADDQ $0x10, R14
+	JMP  matrix1x1_span
+
+matrix1x1_done:
+	// TILERELEASE
+	LONG $0x4978e2c4
+	BYTE $0xc0
+	VZEROUPPER
+	RET
+
+// func matrix1x2AMX(m *Matrix)
+// Requires: AMX, AVX, AVX512BW, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
+TEXT ·matrix1x2AMX(SB), NOSPLIT, $8-8
+	MOVQ m+0(FP), R15
+	LEAQ 4096(R15), R10
+
+	// LDTILECFG (R10)
+	LONG         $0x4978c2c4
+	BYTE         $0x02
+	VMOVDQU32    interleave<>+0(SB), Z30
+	VPXORD       Z31, Z31, Z31
+	CMPQ         4328(R15), $0x00
+	JNE          matrix1x2_floor
+	MOVL         $0xff800000, AX
+	VPBROADCASTD AX, Z31
+
+matrix1x2_floor:
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K3
+	MOVQ  4280(R15), R14
+	MOVQ  4288(R15), R13
+	MOVQ  4304(R15), R11
+	SHLQ  $0x02, R11
+	MOVQ  4216(R15), DX
+	SHLQ  $0x0a, DX
+	ADDQ  4160(R15), DX
+	MOVQ  DX, BX
+	MOVQ  4216(R15), R9
+	SHLQ  $0x0a, R9
+	ADDQ  R9, DX
+
+matrix1x2_span:
+	SUBQ    $0x01, R13
+	JL      matrix1x2_done
+	MOVQ    $0x00000040, R12
+	MOVQ    4312(R15), BP
+	MOVQ    4160(R15), SI
+	MOVQ    4184(R15), DI
+	MOVLQSX (R14), R10
+	LEAQ    (DI)(R10*4), DI
+
+	// TILEZERO T0
+	LONG $0x497be2c4
+	BYTE $0xc0
+
+	// TILEZERO T1
+	LONG $0x497be2c4
+	BYTE $0xc8
+	MOVQ 4208(R15), R8
+	MOVQ 4216(R15), R9
+
+matrix1x2_step:
+	SUBQ       $0x01, R9
+	JL         matrix1x2_reduced
+	MOVLQSX    (R8), R10
+	ADDQ       $0x04, R8
+	LEAQ       (DI)(R10*4), R10
+	PREFETCHT1 (BX)
+	PREFETCHT1 64(BX)
+	PREFETCHT1 128(BX)
+	PREFETCHT1 192(BX)
+	ADDQ       $0x00000100, BX
+	CMPQ       BX, DX
+	CMOVQGT    DX, BX
+
+	// TILELOADD (SI)(R12*1), T4
+	LONG $0x4b7ba2c4
+	BYTE $0x24
+	BYTE $0x26
+	ADDQ $0x00000400, SI
+
+	// TILELOADD (R10)(R11*1), T6
+	LONG $0x4b7b82c4
+	BYTE $0x34
+	BYTE $0x1a
+
+	// TDPBF16PS T6, T4, T0
+	LONG $0x5c4ae2c4
+	BYTE $0xc4
+	LEAQ (R10)(BP*4), AX
+	MOVQ AX, R10
+
+	// TILELOADD (R10)(R11*1), T7
+	LONG $0x4b7b82c4
+	BYTE $0x3c
+	BYTE $0x1a
+
+	// TDPBF16PS T7, T4, T1
+	LONG $0x5c42e2c4
+	BYTE $0xcc
+	JMP  matrix1x2_step
+
+matrix1x2_reduced:
+	MOVQ $0x00000080, R12
+	LEAQ (R15), SI
+	LEAQ (SI), R10
+
+	// TILESTORED T0, (R10)(R12*1)
+	LONG $0x4b7a82c4
+	BYTE $0x04
+	BYTE $0x22
+	LEAQ 64(SI), R10
+
+	// TILESTORED T1, (R10)(R12*1)
+	LONG    $0x4b7a82c4
+	BYTE    $0x0c
+	BYTE    $0x22
+	MOVQ    4320(R15), R9
+	MOVQ    4232(R15), DI
+	MOVLQSX 4(R14), R10
+	LEAQ    (DI)(R10*4), DI
+	MOVQ    4256(R15), R8
+	MOVLQSX 8(R14), R10
+	LEAQ    (R8)(R10*4), R8
+	MOVLQSX 12(R14), R10
+	MOVQ    $0x00000001, CX
+	SHLXQ   R10, CX, CX
+	DECQ    CX
+	KMOVW   CX, K1
+	XORQ    CX, CX
+
+matrix1x2_pair:
+	VBROADCASTSS 4728(R15)(CX*4), Z29
+	VBROADCASTSS 4856(R15)(CX*4), Z28
+	VPXORD       Z27, Z27, Z27
+	VCMPPS       $0x04, Z27, Z29, K2
+	VMOVUPS.Z    (SI), K2, Z0
+	VFMADD213PS  Z28, Z29, Z0
+	VMOVUPS.Z    64(SI), K2, Z1
+	VFMADD213PS  Z28, Z29, Z1
+	MOVLQSX      4472(R15)(CX*4), R10
+	TESTQ        R10, R10
+	JS           matrix1x2_clamp0
+	LEAQ         (R8)(R10*4), R10
+	CMPL         4600(R15)(CX*4), $0x01
+	JL           matrix1x2_f320
+	JE           matrix1x2_low0
+	VMOVDQU16.Z  (R10), K3, Z27
+	VADDPS       Z27, Z0, Z0
+	VMOVDQU16.Z  64(R10), K3, Z27
+	VADDPS       Z27, Z1, Z1
+	JMP          matrix1x2_clamp0
+
+matrix1x2_low0:
+	VPSLLD $0x10, (R10), Z27
+	VADDPS Z27, Z0, Z0
+	VPSLLD $0x10, 64(R10), Z27
+	VADDPS Z27, Z1, Z1
+	JMP    matrix1x2_clamp0
+
+matrix1x2_f320:
+	VADDPS (R10), Z0, Z0
+	VADDPS 64(R10), Z1, Z1
+
+matrix1x2_clamp0:
+	VMAXPS       Z0, Z31, Z0
+	VMAXPS       Z1, Z31, Z1
+	VBROADCASTSS 4732(R15)(CX*4), Z29
+	VBROADCASTSS 4860(R15)(CX*4), Z28
+	VPXORD       Z27, Z27, Z27
+	VCMPPS       $0x04, Z27, Z29, K2
+	VMOVUPS.Z    128(SI), K2, Z2
+	VFMADD213PS  Z28, Z29, Z2
+	VMOVUPS.Z    192(SI), K2, Z3
+	VFMADD213PS  Z28, Z29, Z3
+	MOVLQSX      4476(R15)(CX*4), R10
+	TESTQ        R10, R10
+	JS           matrix1x2_clamp1
+	LEAQ         (R8)(R10*4), R10
+	CMPL         4604(R15)(CX*4), $0x01
+	JL           matrix1x2_f321
+	JE           matrix1x2_low1
+	VMOVDQU16.Z  (R10), K3, Z27
+	VADDPS       Z27, Z2, Z2
+	VMOVDQU16.Z  64(R10), K3, Z27
+	VADDPS       Z27, Z3, Z3
+	JMP          matrix1x2_clamp1
+
+matrix1x2_low1:
+	VPSLLD $0x10, (R10), Z27
+	VADDPS Z27, Z2, Z2
+	VPSLLD $0x10, 64(R10), Z27
+	VADDPS Z27, Z3, Z3
+	JMP    matrix1x2_clamp1
+
+matrix1x2_f321:
+	VADDPS (R10), Z2, Z2
+	VADDPS 64(R10), Z3, Z3
+
+matrix1x2_clamp1:
+	VMAXPS  Z2, Z31, Z2
+	VMAXPS  Z3, Z31, Z3
+	MOVLQSX 4344(R15)(CX*4), R10
+	CMPQ    4336(R15), $0x00
+	JE      matrix1x2_outf32
+
+	// VCVTNE2PS2BF16 Z0, Z2, Z29
+	LONG    $0x486f6262
+	WORD    $0xe872
+	VPERMW  Z29, Z30, Z29
+	VMOVUPS Z29, (DI)(R10*4)
+
+	// VCVTNE2PS2BF16 Z1, Z3, Z29
+	LONG    $0x48676262
+	WORD    $0xe972
+	VPERMW  Z29, Z30, Z29
+	VMOVUPS Z29, K1, 64(DI)(R10*4)
+	JMP     matrix1x2_stored
+
+matrix1x2_outf32:
+	VMOVUPS Z0, (DI)(R10*4)
+	VMOVUPS Z1, K1, 64(DI)(R10*4)
+	MOVLQSX 4348(R15)(CX*4), R10
+	TESTQ   R10, R10
+	JS      matrix1x2_stored
+	VMOVUPS Z2, (DI)(R10*4)
+	VMOVUPS Z3, K1, 64(DI)(R10*4)
+
+matrix1x2_stored:
+	ADDQ $0x00000100, SI
+	ADDQ $0x02, CX
+	CMPQ CX, R9
+	JL   matrix1x2_pair
+	ADDQ $0x10, R14
+	JMP  matrix1x2_span
+
+matrix1x2_done:
+	// TILERELEASE
+	LONG $0x4978e2c4
+	BYTE $0xc0
+	VZEROUPPER
+	RET
+
+// func matrix1x3AMX(m *Matrix)
+// Requires: AMX, AVX, AVX512BW, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
+TEXT ·matrix1x3AMX(SB), NOSPLIT, $8-8
+	MOVQ m+0(FP), R15
+	LEAQ 4096(R15), R10
+
+	// LDTILECFG (R10)
+	LONG         $0x4978c2c4
+	BYTE         $0x02
+	VMOVDQU32    interleave<>+0(SB), Z30
+	VPXORD       Z31, Z31, Z31
+	CMPQ         4328(R15), $0x00
+	JNE          matrix1x3_floor
+	MOVL         $0xff800000, AX
+	VPBROADCASTD AX, Z31
+
+matrix1x3_floor:
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K3
+	MOVQ  4280(R15), R14
+	MOVQ  4288(R15), R13
+	MOVQ  4304(R15), R11
+	SHLQ  $0x02, R11
+	MOVQ  4216(R15), DX
+	SHLQ  $0x0a, DX
+	ADDQ  4160(R15), DX
+	MOVQ  DX, BX
+	MOVQ  4216(R15), R9
+	SHLQ  $0x0a, R9
+	ADDQ  R9, DX
+
+matrix1x3_span:
+	SUBQ    $0x01, R13
+	JL      matrix1x3_done
+	MOVQ    $0x00000040, R12
+	MOVQ    4312(R15), BP
+	MOVQ    4160(R15), SI
+	MOVQ    4184(R15), DI
+	MOVLQSX (R14), R10
+	LEAQ    (DI)(R10*4), DI
+
+	// TILEZERO T0
+	LONG $0x497be2c4
+	BYTE $0xc0
+
+	// TILEZERO T1
+	LONG $0x497be2c4
+	BYTE $0xc8
+
+	// TILEZERO T2
+	LONG $0x497be2c4
+	BYTE $0xd0
+	MOVQ 4208(R15), R8
+	MOVQ 4216(R15), R9
+
+matrix1x3_step:
+	SUBQ       $0x01, R9
+	JL         matrix1x3_reduced
+	MOVLQSX    (R8), R10
+	ADDQ       $0x04, R8
+	LEAQ       (DI)(R10*4), R10
+	PREFETCHT1 (BX)
+	PREFETCHT1 64(BX)
+	PREFETCHT1 128(BX)
+	PREFETCHT1 192(BX)
+	ADDQ       $0x00000100, BX
+	CMPQ       BX, DX
+	CMOVQGT    DX, BX
+
+	// TILELOADD (SI)(R12*1), T4
+	LONG $0x4b7ba2c4
+	BYTE $0x24
+	BYTE $0x26
+	ADDQ $0x00000400, SI
+
+	// TILELOADD (R10)(R11*1), T6
+	LONG $0x4b7b82c4
+	BYTE $0x34
+	BYTE $0x1a
+
+	// TDPBF16PS T6, T4, T0
+	LONG $0x5c4ae2c4
+	BYTE $0xc4
+	LEAQ (R10)(BP*4), AX
+	MOVQ AX, R10
+
+	// TILELOADD (R10)(R11*1), T7
+	LONG $0x4b7b82c4
+	BYTE $0x3c
+	BYTE $0x1a
+
+	// TDPBF16PS T7, T4, T1
+	LONG $0x5c42e2c4
+	BYTE $0xcc
+	LEAQ (R10)(BP*4), AX
+	MOVQ AX, R10
+
+	// TILELOADD (R10)(R11*1), T6
+	LONG $0x4b7b82c4
+	BYTE $0x34
+	BYTE $0x1a
+
+	// TDPBF16PS T6, T4, T2
+	LONG $0x5c4ae2c4
+	BYTE $0xd4
+	JMP  matrix1x3_step
+
+matrix1x3_reduced:
+	MOVQ $0x000000c0, R12
+	LEAQ (R15), SI
+	LEAQ (SI), R10
+
+	// TILESTORED T0, (R10)(R12*1)
+	LONG $0x4b7a82c4
+	BYTE $0x04
+	BYTE $0x22
+	LEAQ 64(SI), R10
+
+	// TILESTORED T1, (R10)(R12*1)
+	LONG $0x4b7a82c4
+	BYTE $0x0c
+	BYTE $0x22
+	LEAQ 128(SI), R10
+
+	// TILESTORED T2, (R10)(R12*1)
+	LONG    $0x4b7a82c4
+	BYTE    $0x14
+	BYTE    $0x22
+	MOVQ    4320(R15), R9
+	MOVQ    4232(R15), DI
+	MOVLQSX 4(R14), R10
+	LEAQ    (DI)(R10*4), DI
+	MOVQ    4256(R15), R8
+	MOVLQSX 8(R14), R10
+	LEAQ    (R8)(R10*4), R8
+	MOVLQSX 12(R14), R10
+	MOVQ    $0x00000001, CX
+	SHLXQ   R10, CX, CX
+	DECQ    CX
+	KMOVW   CX, K1
+	XORQ    CX, CX
+
+matrix1x3_pair:
+	VBROADCASTSS 4728(R15)(CX*4), Z29
+	VBROADCASTSS 4856(R15)(CX*4), Z28
+	VPXORD       Z27, Z27, Z27
+	VCMPPS       $0x04, Z27, Z29, K2
+	VMOVUPS.Z    (SI), K2, Z0
+	VFMADD213PS  Z28, Z29, Z0
+	VMOVUPS.Z    64(SI), K2, Z1
+	VFMADD213PS  Z28, Z29, Z1
+	VMOVUPS.Z    128(SI), K2, Z2
+	VFMADD213PS  Z28, Z29, Z2
+	MOVLQSX      4472(R15)(CX*4), R10
+	TESTQ        R10, R10
+	JS           matrix1x3_clamp0
+	LEAQ         (R8)(R10*4), R10
+	CMPL         4600(R15)(CX*4), $0x01
+	JL           matrix1x3_f320
+	JE           matrix1x3_low0
+	VMOVDQU16.Z  (R10), K3, Z27
+	VADDPS       Z27, Z0, Z0
+	VMOVDQU16.Z  64(R10), K3, Z27
+	VADDPS       Z27, Z1, Z1
+	VMOVDQU16.Z  128(R10), K3, Z27
+	VADDPS       Z27, Z2, Z2
+	JMP          matrix1x3_clamp0
+
+matrix1x3_low0:
+	VPSLLD $0x10, (R10), Z27
+	VADDPS Z27, Z0, Z0
+	VPSLLD $0x10, 64(R10), Z27
+	VADDPS Z27, Z1, Z1
+	VPSLLD $0x10, 128(R10), Z27
+	VADDPS Z27, Z2, Z2
+	JMP    matrix1x3_clamp0
+
+matrix1x3_f320:
+	VADDPS (R10), Z0, Z0
+	VADDPS 64(R10), Z1, Z1
+	VADDPS 128(R10), Z2, Z2
+
+matrix1x3_clamp0:
+	VMAXPS       Z0, Z31, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMAXPS       Z2, Z31, Z2
+	VBROADCASTSS 4732(R15)(CX*4), Z29
+	VBROADCASTSS 4860(R15)(CX*4), Z28
+	VPXORD       Z27, Z27, Z27
+	VCMPPS       $0x04, Z27, Z29, K2
+	VMOVUPS.Z    192(SI), K2, Z3
+	VFMADD213PS  Z28, Z29, Z3
+	VMOVUPS.Z    256(SI), K2, Z4
+	VFMADD213PS  Z28, Z29, Z4
+	VMOVUPS.Z    320(SI), K2, Z5
+	VFMADD213PS  Z28, Z29, Z5
+	MOVLQSX      4476(R15)(CX*4), R10
+	TESTQ        R10, R10
+	JS           matrix1x3_clamp1
+	LEAQ         (R8)(R10*4), R10
+	CMPL         4604(R15)(CX*4), $0x01
+	JL           matrix1x3_f321
+	JE           matrix1x3_low1
+	VMOVDQU16.Z  (R10), K3, Z27
+	VADDPS       Z27, Z3, Z3
+	VMOVDQU16.Z  64(R10), K3, Z27
+	VADDPS       Z27, Z4, Z4
+	VMOVDQU16.Z  128(R10), K3, Z27
+	VADDPS       Z27, Z5, Z5
+	JMP          matrix1x3_clamp1
+
+matrix1x3_low1:
+	VPSLLD $0x10, (R10), Z27
+	VADDPS Z27, Z3, Z3
+	VPSLLD $0x10, 64(R10), Z27
+	VADDPS Z27, Z4, Z4
+	VPSLLD $0x10, 128(R10), Z27
+	VADDPS Z27, Z5, Z5
+	JMP    matrix1x3_clamp1
+
+matrix1x3_f321:
+	VADDPS (R10), Z3, Z3
+	VADDPS 64(R10), Z4, Z4
+	VADDPS 128(R10), Z5, Z5
+
+matrix1x3_clamp1:
+	VMAXPS  Z3, Z31, Z3
+	VMAXPS  Z4, Z31, Z4
+	VMAXPS  Z5, Z31, Z5
+	MOVLQSX 4344(R15)(CX*4), R10
+	CMPQ    4336(R15), $0x00
+	JE      matrix1x3_outf32
+
+	// VCVTNE2PS2BF16 Z0, Z3, Z29
+	LONG    $0x48676262
+	WORD    $0xe872
+	VPERMW  Z29, Z30, Z29
+	VMOVUPS Z29, (DI)(R10*4)
+
+	// VCVTNE2PS2BF16 Z1, Z4, Z29
+	LONG    $0x485f6262
+	WORD    $0xe972
+	VPERMW  Z29, Z30, Z29
+	VMOVUPS Z29, 64(DI)(R10*4)
+
+	// VCVTNE2PS2BF16 Z2, Z5, Z29
+	LONG    $0x48576262
+	WORD    $0xea72
+	VPERMW  Z29, Z30, Z29
+	VMOVUPS Z29, K1, 128(DI)(R10*4)
+	JMP     matrix1x3_stored
+
+matrix1x3_outf32:
+	VMOVUPS Z0, (DI)(R10*4)
+	VMOVUPS Z1, 64(DI)(R10*4)
+	VMOVUPS Z2, K1, 128(DI)(R10*4)
+	MOVLQSX 4348(R15)(CX*4), R10
+	TESTQ   R10, R10
+	JS      matrix1x3_stored
+	VMOVUPS Z3, (DI)(R10*4)
+	VMOVUPS Z4, 64(DI)(R10*4)
+	VMOVUPS Z5, K1, 128(DI)(R10*4)
+
+matrix1x3_stored:
+	ADDQ $0x00000180, SI
+	ADDQ $0x02, CX
+	CMPQ CX, R9
+	JL   matrix1x3_pair
+	ADDQ $0x10, R14
+	JMP  matrix1x3_span
+
+matrix1x3_done:
+	// TILERELEASE
+	LONG $0x4978e2c4
+	BYTE $0xc0
+	VZEROUPPER
+	RET
+
+// func matrix1x4AMX(m *Matrix)
+// Requires: AMX, AVX, AVX512BW, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
+TEXT ·matrix1x4AMX(SB), NOSPLIT, $8-8
+	MOVQ m+0(FP), R15
+	LEAQ 4096(R15), R10
+
+	// LDTILECFG (R10)
+	LONG         $0x4978c2c4
+	BYTE         $0x02
+	VMOVDQU32    interleave<>+0(SB), Z30
+	VPXORD       Z31, Z31, Z31
+	CMPQ         4328(R15), $0x00
+	JNE          matrix1x4_floor
+	MOVL         $0xff800000, AX
+	VPBROADCASTD AX, Z31
+
+matrix1x4_floor:
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K3
+	MOVQ  4280(R15), R14
+	MOVQ  4288(R15), R13
+	MOVQ  4304(R15), R11
+	SHLQ  $0x02, R11
+	MOVQ  4216(R15), DX
+	SHLQ  $0x0a, DX
+	ADDQ  4160(R15), DX
+	MOVQ  DX, BX
+	MOVQ  4216(R15), R9
+	SHLQ  $0x0a, R9
+	ADDQ  R9, DX
+
+matrix1x4_span:
+	SUBQ    $0x01, R13
+	JL      matrix1x4_done
+	MOVQ    $0x00000040, R12
+	MOVQ    4312(R15), BP
+	MOVQ    4160(R15), SI
+	MOVQ    4184(R15), DI
+	MOVLQSX (R14), R10
+	LEAQ    (DI)(R10*4), DI
+
+	// TILEZERO T0
+	LONG $0x497be2c4
+	BYTE $0xc0
+
+	// TILEZERO T1
+	LONG $0x497be2c4
+	BYTE $0xc8
+
+	// TILEZERO T2
+	LONG $0x497be2c4
+	BYTE $0xd0
+
+	// TILEZERO T3
+	LONG $0x497be2c4
+	BYTE $0xd8
+	MOVQ 4208(R15), R8
+	MOVQ 4216(R15), R9
+
+matrix1x4_step:
+	SUBQ       $0x01, R9
+	JL         matrix1x4_reduced
+	MOVLQSX    (R8), R10
+	ADDQ       $0x04, R8
+	LEAQ       (DI)(R10*4), R10
+	PREFETCHT1 (BX)
+	PREFETCHT1 64(BX)
+	PREFETCHT1 128(BX)
+	PREFETCHT1 192(BX)
+	ADDQ       $0x00000100, BX
+	CMPQ       BX, DX
+	CMOVQGT    DX, BX
+
+	// TILELOADD (SI)(R12*1), T4
+	LONG $0x4b7ba2c4
+	BYTE $0x24
+	BYTE $0x26
+	ADDQ $0x00000400, SI
+
+	// TILELOADD (R10)(R11*1), T6
+	LONG $0x4b7b82c4
+	BYTE $0x34
+	BYTE $0x1a
+
+	// TDPBF16PS T6, T4, T0
+	LONG $0x5c4ae2c4
+	BYTE $0xc4
+	LEAQ (R10)(BP*4), AX
+	MOVQ AX, R10
+
+	// TILELOADD (R10)(R11*1), T7
+	LONG $0x4b7b82c4
+	BYTE $0x3c
+	BYTE $0x1a
+
+	// TDPBF16PS T7, T4, T1
+	LONG $0x5c42e2c4
+	BYTE $0xcc
+	LEAQ (R10)(BP*4), AX
+	MOVQ AX, R10
+
+	// TILELOADD (R10)(R11*1), T6
+	LONG $0x4b7b82c4
+	BYTE $0x34
+	BYTE $0x1a
+
+	// TDPBF16PS T6, T4, T2
+	LONG $0x5c4ae2c4
+	BYTE $0xd4
+	LEAQ (R10)(BP*4), AX
+	MOVQ AX, R10
+
+	// TILELOADD (R10)(R11*1), T7
+	LONG $0x4b7b82c4
+	BYTE $0x3c
+	BYTE $0x1a
+
+	// TDPBF16PS T7, T4, T3
+	LONG $0x5c42e2c4
+	BYTE $0xdc
+	JMP  matrix1x4_step
+
+matrix1x4_reduced:
+	MOVQ $0x00000100, R12
+	LEAQ (R15), SI
+	LEAQ (SI), R10
+
+	// TILESTORED T0, (R10)(R12*1)
+	LONG $0x4b7a82c4
+	BYTE $0x04
+	BYTE $0x22
+	LEAQ 64(SI), R10
+
+	// TILESTORED T1, (R10)(R12*1)
+	LONG $0x4b7a82c4
+	BYTE $0x0c
+	BYTE $0x22
+	LEAQ 128(SI), R10
+
+	// TILESTORED T2, (R10)(R12*1)
+	LONG $0x4b7a82c4
+	BYTE $0x14
+	BYTE $0x22
+	LEAQ 192(SI), R10
+
+	// TILESTORED T3, (R10)(R12*1)
+	LONG    $0x4b7a82c4
+	BYTE    $0x1c
+	BYTE    $0x22
+	MOVQ    4320(R15), R9
+	MOVQ    4232(R15), DI
+	MOVLQSX 4(R14), R10
+	LEAQ    (DI)(R10*4), DI
+	MOVQ    4256(R15), R8
+	MOVLQSX 8(R14), R10
+	LEAQ    (R8)(R10*4), R8
+	MOVLQSX 12(R14), R10
+	MOVQ    $0x00000001, CX
+	SHLXQ   R10, CX, CX
+	DECQ    CX
+	KMOVW   CX, K1
+	XORQ    CX, CX
+
+matrix1x4_pair:
+	VBROADCASTSS 4728(R15)(CX*4), Z29
+	VBROADCASTSS 4856(R15)(CX*4), Z28
+	VPXORD       Z27, Z27, Z27
+	VCMPPS       $0x04, Z27, Z29, K2
+	VMOVUPS.Z    (SI), K2, Z0
+	VFMADD213PS  Z28, Z29, Z0
+	VMOVUPS.Z    64(SI), K2, Z1
+	VFMADD213PS  Z28, Z29, Z1
+	VMOVUPS.Z    128(SI), K2, Z2
+	VFMADD213PS  Z28, Z29, Z2
+	VMOVUPS.Z    192(SI), K2, Z3
+	VFMADD213PS  Z28, Z29, Z3
+	MOVLQSX      4472(R15)(CX*4), R10
+	TESTQ        R10, R10
+	JS           matrix1x4_clamp0
+	LEAQ         (R8)(R10*4), R10
+	CMPL         4600(R15)(CX*4), $0x01
+	JL           matrix1x4_f320
+	JE           matrix1x4_low0
+	VMOVDQU16.Z  (R10), K3, Z27
+	VADDPS       Z27, Z0, Z0
+	VMOVDQU16.Z  64(R10), K3, Z27
+	VADDPS       Z27, Z1, Z1
+	VMOVDQU16.Z  128(R10), K3, Z27
+	VADDPS       Z27, Z2, Z2
+	VMOVDQU16.Z  192(R10), K3, Z27
+	VADDPS       Z27, Z3, Z3
+	JMP          matrix1x4_clamp0
+
+matrix1x4_low0:
+	VPSLLD $0x10, (R10), Z27
+	VADDPS Z27, Z0, Z0
+	VPSLLD $0x10, 64(R10), Z27
+	VADDPS Z27, Z1, Z1
+	VPSLLD $0x10, 128(R10), Z27
+	VADDPS Z27, Z2, Z2
+	VPSLLD $0x10, 192(R10), Z27
+	VADDPS Z27, Z3, Z3
+	JMP    matrix1x4_clamp0
+
+matrix1x4_f320:
+	VADDPS (R10), Z0, Z0
+	VADDPS 64(R10), Z1, Z1
+	VADDPS 128(R10), Z2, Z2
+	VADDPS 192(R10), Z3, Z3
+
+matrix1x4_clamp0:
+	VMAXPS       Z0, Z31, Z0
+	VMAXPS       Z1, Z31, Z1
+	VMAXPS       Z2, Z31, Z2
+	VMAXPS       Z3, Z31, Z3
+	VBROADCASTSS 4732(R15)(CX*4), Z29
+	VBROADCASTSS 4860(R15)(CX*4), Z28
+	VPXORD       Z27, Z27, Z27
+	VCMPPS       $0x04, Z27, Z29, K2
+	VMOVUPS.Z    256(SI), K2, Z4
+	VFMADD213PS  Z28, Z29, Z4
+	VMOVUPS.Z    320(SI), K2, Z5
+	VFMADD213PS  Z28, Z29, Z5
+	VMOVUPS.Z    384(SI), K2, Z6
+	VFMADD213PS  Z28, Z29, Z6
+	VMOVUPS.Z    448(SI), K2, Z7
+	VFMADD213PS  Z28, Z29, Z7
+	MOVLQSX      4476(R15)(CX*4), R10
+	TESTQ        R10, R10
+	JS           matrix1x4_clamp1
+	LEAQ         (R8)(R10*4), R10
+	CMPL         4604(R15)(CX*4), $0x01
+	JL           matrix1x4_f321
+	JE           matrix1x4_low1
+	VMOVDQU16.Z  (R10), K3, Z27
+	VADDPS       Z27, Z4, Z4
+	VMOVDQU16.Z  64(R10), K3, Z27
+	VADDPS       Z27, Z5, Z5
+	VMOVDQU16.Z  128(R10), K3, Z27
+	VADDPS       Z27, Z6, Z6
+	VMOVDQU16.Z  192(R10), K3, Z27
+	VADDPS       Z27, Z7, Z7
+	JMP          matrix1x4_clamp1
+
+matrix1x4_low1:
+	VPSLLD $0x10, (R10), Z27
+	VADDPS Z27, Z4, Z4
+	VPSLLD $0x10, 64(R10), Z27
+	VADDPS Z27, Z5, Z5
+	VPSLLD $0x10, 128(R10), Z27
+	VADDPS Z27, Z6, Z6
+	VPSLLD $0x10, 192(R10), Z27
+	VADDPS Z27, Z7, Z7
+	JMP    matrix1x4_clamp1
+
+matrix1x4_f321:
+	VADDPS (R10), Z4, Z4
+	VADDPS 64(R10), Z5, Z5
+	VADDPS 128(R10), Z6, Z6
+	VADDPS 192(R10), Z7, Z7
+
+matrix1x4_clamp1:
+	VMAXPS  Z4, Z31, Z4
+	VMAXPS  Z5, Z31, Z5
+	VMAXPS  Z6, Z31, Z6
+	VMAXPS  Z7, Z31, Z7
+	MOVLQSX 4344(R15)(CX*4), R10
+	CMPQ    4336(R15), $0x00
+	JE      matrix1x4_outf32
+
+	// VCVTNE2PS2BF16 Z0, Z4, Z29
+	LONG    $0x485f6262
+	WORD    $0xe872
+	VPERMW  Z29, Z30, Z29
+	VMOVUPS Z29, (DI)(R10*4)
+
+	// VCVTNE2PS2BF16 Z1, Z5, Z29
+	LONG    $0x48576262
+	WORD    $0xe972
+	VPERMW  Z29, Z30, Z29
+	VMOVUPS Z29, 64(DI)(R10*4)
+
+	// VCVTNE2PS2BF16 Z2, Z6, Z29
+	LONG    $0x484f6262
+	WORD    $0xea72
+	VPERMW  Z29, Z30, Z29
+	VMOVUPS Z29, 128(DI)(R10*4)
+
+	// VCVTNE2PS2BF16 Z3, Z7, Z29
+	LONG    $0x48476262
+	WORD    $0xeb72
+	VPERMW  Z29, Z30, Z29
+	VMOVUPS Z29, K1, 192(DI)(R10*4)
+	JMP     matrix1x4_stored
+
+matrix1x4_outf32:
+	VMOVUPS Z0, (DI)(R10*4)
+	VMOVUPS Z1, 64(DI)(R10*4)
+	VMOVUPS Z2, 128(DI)(R10*4)
+	VMOVUPS Z3, K1, 192(DI)(R10*4)
+	MOVLQSX 4348(R15)(CX*4), R10
+	TESTQ   R10, R10
+	JS      matrix1x4_stored
+	VMOVUPS Z4, (DI)(R10*4)
+	VMOVUPS Z5, 64(DI)(R10*4)
+	VMOVUPS Z6, 128(DI)(R10*4)
+	VMOVUPS Z7, K1, 192(DI)(R10*4)
+
+matrix1x4_stored:
+	ADDQ $0x00000200, SI
+	ADDQ $0x02, CX
+	CMPQ CX, R9
+	JL   matrix1x4_pair
+	ADDQ $0x10, R14
+	JMP  matrix1x4_span
+
+matrix1x4_done:
+	// TILERELEASE
+	LONG $0x4978e2c4
+	BYTE $0xc0
+	VZEROUPPER
+	RET
+
+// func matrix2x1AMX(m *Matrix)
+// Requires: AMX, AVX, AVX512BW, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
+TEXT ·matrix2x1AMX(SB), NOSPLIT, $8-8
+	MOVQ m+0(FP), R15
+	LEAQ 4096(R15), R10
+
+	// LDTILECFG (R10)
+	LONG         $0x4978c2c4
+	BYTE         $0x02
+	VMOVDQU32    interleave<>+0(SB), Z30
+	VPXORD       Z31, Z31, Z31
+	CMPQ         4328(R15), $0x00
+	JNE          matrix2x1_floor
+	MOVL         $0xff800000, AX
+	VPBROADCASTD AX, Z31
+
+matrix2x1_floor:
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K3
+	MOVQ  4280(R15), R14
+	MOVQ  4288(R15), R13
+	MOVQ  4304(R15), R11
+	SHLQ  $0x02, R11
+	MOVQ  4216(R15), DX
+	SHLQ  $0x0b, DX
+	ADDQ  4160(R15), DX
+	MOVQ  DX, BX
+	MOVQ  4216(R15), R9
+	SHLQ  $0x0b, R9
+	ADDQ  R9, DX
+
+matrix2x1_span:
+	SUBQ    $0x01, R13
+	JL      matrix2x1_done
+	MOVQ    $0x00000040, R12
+	MOVQ    4312(R15), BP
+	MOVQ    4160(R15), SI
+	MOVQ    4184(R15), DI
+	MOVLQSX (R14), R10
+	LEAQ    (DI)(R10*4), DI
+
+	// TILEZERO T0
+	LONG $0x497be2c4
+	BYTE $0xc0
+
+	// TILEZERO T1
+	LONG $0x497be2c4
+	BYTE $0xc8
+	MOVQ 4208(R15), R8
+	MOVQ 4216(R15), R9
+
+matrix2x1_step:
+	SUBQ       $0x01, R9
+	JL         matrix2x1_reduced
+	MOVLQSX    (R8), R10
+	ADDQ       $0x04, R8
+	LEAQ       (DI)(R10*4), R10
+	PREFETCHT1 (BX)
+	PREFETCHT1 64(BX)
+	PREFETCHT1 128(BX)
+	PREFETCHT1 192(BX)
+	ADDQ       $0x00000100, BX
+	CMPQ       BX, DX
+	CMOVQGT    DX, BX
+
+	// TILELOADD (SI)(R12*1), T4
+	LONG $0x4b7ba2c4
+	BYTE $0x24
+	BYTE $0x26
+	ADDQ $0x00000400, SI
+
+	// TILELOADD (SI)(R12*1), T5
+	LONG $0x4b7ba2c4
+	BYTE $0x2c
+	BYTE $0x26
+	ADDQ $0x00000400, SI
+
+	// TILELOADD (R10)(R11*1), T6
+	LONG $0x4b7b82c4
+	BYTE $0x34
+	BYTE $0x1a
+
+	// TDPBF16PS T6, T4, T0
+	LONG $0x5c4ae2c4
+	BYTE $0xc4
+
+	// TDPBF16PS T6, T5, T1
+	LONG $0x5c4ae2c4
+	BYTE $0xcd
+	JMP  matrix2x1_step
+
+matrix2x1_reduced:
+	MOVQ $0x00000040, R12
+	LEAQ (R15), SI
+	LEAQ (SI), R10
+
+	// TILESTORED T0, (R10)(R12*1)
+	LONG $0x4b7a82c4
+	BYTE $0x04
+	BYTE $0x22
+	LEAQ 1024(SI), R10
+
+	// TILESTORED T1, (R10)(R12*1)
+	LONG    $0x4b7a82c4
+	BYTE    $0x0c
+	BYTE    $0x22
+	MOVQ    4320(R15), R9
+	MOVQ    4232(R15), DI
+	MOVLQSX 4(R14), R10
+	LEAQ    (DI)(R10*4), DI
+	MOVQ    4256(R15), R8
+	MOVLQSX 8(R14), R10
+	LEAQ    (R8)(R10*4), R8
+	MOVLQSX 12(R14), R10
+	MOVQ    $0x00000001, CX
+	SHLXQ   R10, CX, CX
+	DECQ    CX
+	KMOVW   CX, K1
+	XORQ    CX, CX
+
+matrix2x1_pair:
+	VBROADCASTSS 4728(R15)(CX*4), Z29
+	VBROADCASTSS 4856(R15)(CX*4), Z28
+	VPXORD       Z27, Z27, Z27
+	VCMPPS       $0x04, Z27, Z29, K2
+	VMOVUPS.Z    (SI), K2, Z0
+	VFMADD213PS  Z28, Z29, Z0
+	MOVLQSX      4472(R15)(CX*4), R10
+	TESTQ        R10, R10
+	JS           matrix2x1_clamp0
+	LEAQ         (R8)(R10*4), R10
+	CMPL         4600(R15)(CX*4), $0x01
+	JL           matrix2x1_f320
+	JE           matrix2x1_low0
+	VMOVDQU16.Z  (R10), K3, Z27
+	VADDPS       Z27, Z0, Z0
+	JMP          matrix2x1_clamp0
+
+matrix2x1_low0:
+	VPSLLD $0x10, (R10), Z27
+	VADDPS Z27, Z0, Z0
+	JMP    matrix2x1_clamp0
+
+matrix2x1_f320:
+	VADDPS (R10), Z0, Z0
+
+matrix2x1_clamp0:
+	VMAXPS       Z0, Z31, Z0
+	VBROADCASTSS 4732(R15)(CX*4), Z29
+	VBROADCASTSS 4860(R15)(CX*4), Z28
+	VPXORD       Z27, Z27, Z27
+	VCMPPS       $0x04, Z27, Z29, K2
+	VMOVUPS.Z    64(SI), K2, Z1
+	VFMADD213PS  Z28, Z29, Z1
+	MOVLQSX      4476(R15)(CX*4), R10
+	TESTQ        R10, R10
+	JS           matrix2x1_clamp1
+	LEAQ         (R8)(R10*4), R10
+	CMPL         4604(R15)(CX*4), $0x01
+	JL           matrix2x1_f321
+	JE           matrix2x1_low1
+	VMOVDQU16.Z  (R10), K3, Z27
+	VADDPS       Z27, Z1, Z1
+	JMP          matrix2x1_clamp1
+
+matrix2x1_low1:
+	VPSLLD $0x10, (R10), Z27
+	VADDPS Z27, Z1, Z1
+	JMP    matrix2x1_clamp1
+
+matrix2x1_f321:
+	VADDPS (R10), Z1, Z1
+
+matrix2x1_clamp1:
+	VMAXPS  Z1, Z31, Z1
+	MOVLQSX 4344(R15)(CX*4), R10
+	CMPQ    4336(R15), $0x00
+	JE      matrix2x1_outf32
+
+	// VCVTNE2PS2BF16 Z0, Z1, Z29
+	LONG    $0x48776262
+	WORD    $0xe872
+	VPERMW  Z29, Z30, Z29
+	VMOVUPS Z29, K1, (DI)(R10*4)
+	JMP     matrix2x1_stored
+
+matrix2x1_outf32:
+	VMOVUPS Z0, K1, (DI)(R10*4)
+	MOVLQSX 4348(R15)(CX*4), R10
+	TESTQ   R10, R10
+	JS      matrix2x1_stored
+	VMOVUPS Z1, K1, (DI)(R10*4)
+
+matrix2x1_stored:
+	ADDQ $0x00000080, SI
+	ADDQ $0x02, CX
+	CMPQ CX, R9
+	JL   matrix2x1_pair
+	ADDQ $0x10, R14
+	JMP  matrix2x1_span
+
+matrix2x1_done:
+	// TILERELEASE
+	LONG $0x4978e2c4
+	BYTE $0xc0
+	VZEROUPPER
+	RET
+
+// func matrix2x2AMX(m *Matrix)
+// Requires: AMX, AVX, AVX512BW, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
+TEXT ·matrix2x2AMX(SB), NOSPLIT, $8-8
+	MOVQ m+0(FP), R15
+	LEAQ 4096(R15), R10
+
+	// LDTILECFG (R10)
+	LONG         $0x4978c2c4
+	BYTE         $0x02
+	VMOVDQU32    interleave<>+0(SB), Z30
+	VPXORD       Z31, Z31, Z31
+	CMPQ         4328(R15), $0x00
+	JNE          matrix2x2_floor
+	MOVL         $0xff800000, AX
+	VPBROADCASTD AX, Z31
+
+matrix2x2_floor:
+	MOVL  $0xaaaaaaaa, AX
+	KMOVD AX, K3
+	MOVQ  4280(R15), R14
+	MOVQ  4288(R15), R13
+	MOVQ  4304(R15), R11
+	SHLQ  $0x02, R11
+	MOVQ  4216(R15), DX
+	SHLQ  $0x0b, DX
+	ADDQ  4160(R15), DX
+	MOVQ  DX, BX
+	MOVQ  4216(R15), R9
+	SHLQ  $0x0b, R9
+	ADDQ  R9, DX
+
+matrix2x2_span:
+	SUBQ    $0x01, R13
+	JL      matrix2x2_done
+	MOVQ    $0x00000040, R12
+	MOVQ    4312(R15), BP
+	MOVQ    4160(R15), SI
+	MOVQ    4184(R15), DI
+	MOVLQSX (R14), R10
+	LEAQ    (DI)(R10*4), DI
+
+	// TILEZERO T0
+	LONG $0x497be2c4
+	BYTE $0xc0
+
+	// TILEZERO T1
+	LONG $0x497be2c4
+	BYTE $0xc8
+
+	// TILEZERO T2
+	LONG $0x497be2c4
+	BYTE $0xd0
+
+	// TILEZERO T3
+	LONG $0x497be2c4
+	BYTE $0xd8
+	MOVQ 4208(R15), R8
+	MOVQ 4216(R15), R9
+
+matrix2x2_step:
+	SUBQ       $0x01, R9
+	JL         matrix2x2_reduced
+	MOVLQSX    (R8), R10
+	ADDQ       $0x04, R8
+	LEAQ       (DI)(R10*4), R10
+	PREFETCHT1 (BX)
+	PREFETCHT1 64(BX)
+	PREFETCHT1 128(BX)
+	PREFETCHT1 192(BX)
+	ADDQ       $0x00000100, BX
+	CMPQ       BX, DX
+	CMOVQGT    DX, BX
+
+	// TILELOADD (SI)(R12*1), T4
+	LONG $0x4b7ba2c4
+	BYTE $0x24
+	BYTE $0x26
+	ADDQ $0x00000400, SI
+
+	// TILELOADD (SI)(R12*1), T5
+	LONG $0x4b7ba2c4
+	BYTE $0x2c
+	BYTE $0x26
+	ADDQ $0x00000400, SI
+
+	// TILELOADD (R10)(R11*1), T6
+	LONG $0x4b7b82c4
+	BYTE $0x34
+	BYTE $0x1a
+
+	// TDPBF16PS T6, T4, T0
+	LONG $0x5c4ae2c4
+	BYTE $0xc4
+
+	// TDPBF16PS T6, T5, T2
+	LONG $0x5c4ae2c4
+	BYTE $0xd5
+	LEAQ (R10)(BP*4), AX
+	MOVQ AX, R10
+
+	// TILELOADD (R10)(R11*1), T7
+	LONG $0x4b7b82c4
+	BYTE $0x3c
+	BYTE $0x1a
+
+	// TDPBF16PS T7, T4, T1
+	LONG $0x5c42e2c4
+	BYTE $0xcc
+
+	// TDPBF16PS T7, T5, T3
+	LONG $0x5c42e2c4
+	BYTE $0xdd
+	JMP  matrix2x2_step
+
+matrix2x2_reduced:
+	MOVQ $0x00000080, R12
+	LEAQ (R15), SI
+	LEAQ (SI), R10
+
+	// TILESTORED T0, (R10)(R12*1)
+	LONG $0x4b7a82c4
+	BYTE $0x04
+	BYTE $0x22
+	LEAQ 64(SI), R10
+
+	// TILESTORED T1, (R10)(R12*1)
+	LONG $0x4b7a82c4
+	BYTE $0x0c
+	BYTE $0x22
+	LEAQ 2048(SI), R10
+
+	// TILESTORED T2, (R10)(R12*1)
+	LONG $0x4b7a82c4
+	BYTE $0x14
+	BYTE $0x22
+	LEAQ 2112(SI), R10
+
+	// TILESTORED T3, (R10)(R12*1)
+	LONG    $0x4b7a82c4
+	BYTE    $0x1c
+	BYTE    $0x22
+	MOVQ    4320(R15), R9
+	MOVQ    4232(R15), DI
+	MOVLQSX 4(R14), R10
+	LEAQ    (DI)(R10*4), DI
+	MOVQ    4256(R15), R8
+	MOVLQSX 8(R14), R10
+	LEAQ    (R8)(R10*4), R8
+	MOVLQSX 12(R14), R10
+	MOVQ    $0x00000001, CX
+	SHLXQ   R10, CX, CX
+	DECQ    CX
+	KMOVW   CX, K1
+	XORQ    CX, CX
+
+matrix2x2_pair:
+	VBROADCASTSS 4728(R15)(CX*4), Z29
+	VBROADCASTSS 4856(R15)(CX*4), Z28
+	VPXORD       Z27, Z27, Z27
+	VCMPPS       $0x04, Z27, Z29, K2
+	VMOVUPS.Z    (SI), K2, Z0
+	VFMADD213PS  Z28, Z29, Z0
+	VMOVUPS.Z    64(SI), K2, Z1
+	VFMADD213PS  Z28, Z29, Z1
+	MOVLQSX      4472(R15)(CX*4), R10
+	TESTQ        R10, R10
+	JS           matrix2x2_clamp0
+	LEAQ         (R8)(R10*4), R10
+	CMPL         4600(R15)(CX*4), $0x01
+	JL           matrix2x2_f320
+	JE           matrix2x2_low0
+	VMOVDQU16.Z  (R10), K3, Z27
+	VADDPS       Z27, Z0, Z0
+	VMOVDQU16.Z  64(R10), K3, Z27
+	VADDPS       Z27, Z1, Z1
+	JMP          matrix2x2_clamp0
+
+matrix2x2_low0:
+	VPSLLD $0x10, (R10), Z27
+	VADDPS Z27, Z0, Z0
+	VPSLLD $0x10, 64(R10), Z27
+	VADDPS Z27, Z1, Z1
+	JMP    matrix2x2_clamp0
+
+matrix2x2_f320:
+	VADDPS (R10), Z0, Z0
+	VADDPS 64(R10), Z1, Z1
+
+matrix2x2_clamp0:
+	VMAXPS       Z0, Z31, Z0
+	VMAXPS       Z1, Z31, Z1
+	VBROADCASTSS 4732(R15)(CX*4), Z29
+	VBROADCASTSS 4860(R15)(CX*4), Z28
+	VPXORD       Z27, Z27, Z27
+	VCMPPS       $0x04, Z27, Z29, K2
+	VMOVUPS.Z    128(SI), K2, Z2
+	VFMADD213PS  Z28, Z29, Z2
+	VMOVUPS.Z    192(SI), K2, Z3
+	VFMADD213PS  Z28, Z29, Z3
+	MOVLQSX      4476(R15)(CX*4), R10
+	TESTQ        R10, R10
+	JS           matrix2x2_clamp1
+	LEAQ         (R8)(R10*4), R10
+	CMPL         4604(R15)(CX*4), $0x01
+	JL           matrix2x2_f321
+	JE           matrix2x2_low1
+	VMOVDQU16.Z  (R10), K3, Z27
+	VADDPS       Z27, Z2, Z2
+	VMOVDQU16.Z  64(R10), K3, Z27
+	VADDPS       Z27, Z3, Z3
+	JMP          matrix2x2_clamp1
+
+matrix2x2_low1:
+	VPSLLD $0x10, (R10), Z27
+	VADDPS Z27, Z2, Z2
+	VPSLLD $0x10, 64(R10), Z27
+	VADDPS Z27, Z3, Z3
+	JMP    matrix2x2_clamp1
+
+matrix2x2_f321:
+	VADDPS (R10), Z2, Z2
+	VADDPS 64(R10), Z3, Z3
+
+matrix2x2_clamp1:
+	VMAXPS  Z2, Z31, Z2
+	VMAXPS  Z3, Z31, Z3
+	MOVLQSX 4344(R15)(CX*4), R10
+	CMPQ    4336(R15), $0x00
+	JE      matrix2x2_outf32
+
+	// VCVTNE2PS2BF16 Z0, Z2, Z29
+	LONG    $0x486f6262
+	WORD    $0xe872
+	VPERMW  Z29, Z30, Z29
+	VMOVUPS Z29, (DI)(R10*4)
+
+	// VCVTNE2PS2BF16 Z1, Z3, Z29
+	LONG    $0x48676262
+	WORD    $0xe972
+	VPERMW  Z29, Z30, Z29
+	VMOVUPS Z29, K1, 64(DI)(R10*4)
+	JMP     matrix2x2_stored
+
+matrix2x2_outf32:
+	VMOVUPS Z0, (DI)(R10*4)
+	VMOVUPS Z1, K1, 64(DI)(R10*4)
+	MOVLQSX 4348(R15)(CX*4), R10
+	TESTQ   R10, R10
+	JS      matrix2x2_stored
+	VMOVUPS Z2, (DI)(R10*4)
+	VMOVUPS Z3, K1, 64(DI)(R10*4)
+
+matrix2x2_stored:
+	ADDQ $0x00000100, SI
+	ADDQ $0x02, CX
+	CMPQ CX, R9
+	JL   matrix2x2_pair
+	ADDQ $0x10, R14
+	JMP  matrix2x2_span
+
+matrix2x2_done:
+	// TILERELEASE
+	LONG $0x4978e2c4
+	BYTE $0xc0
+	VZEROUPPER
+	RET

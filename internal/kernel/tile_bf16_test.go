@@ -131,7 +131,7 @@ func checkCellTile(t *testing.T, set *Set, tile *CellTile, rows, vecs int) {
 }
 
 func TestTileBF16MatchesDefinition(t *testing.T) {
-	for _, set := range withBF16() {
+	for _, set := range AvailableBF16() {
 		t.Run(set.Name, func(t *testing.T) {
 			seed := rand.Uint64()
 			t.Logf("seed %d", seed)
@@ -156,7 +156,7 @@ func TestTileBF16SumsAreTheSameBitsInEverySet(t *testing.T) {
 	CellsOf(a, a, normals(rng, len(a)))
 	CellsOf(b, b, normals(rng, len(b)))
 	var first []float32
-	for _, set := range withBF16() {
+	for _, set := range AvailableBF16() {
 		tile := &CellTile{Tile: Tile{A: a, B: b, Out: make([]float32, 64), BStep: set.Lanes, Spans: []Span{{Last: int32(set.Lanes)}}}}
 		tile.Scale[0] = 1
 		for i := range 500 {
@@ -168,7 +168,7 @@ func TestTileBF16SumsAreTheSameBitsInEverySet(t *testing.T) {
 		}
 		for j := range 16 {
 			if tile.Out[j] != first[j] {
-				t.Fatalf("seed %d: %s has %g in lane %d, %s has %g", seed, set.Name, tile.Out[j], j, withBF16()[0].Name, first[j])
+				t.Fatalf("seed %d: %s has %g in lane %d, %s has %g", seed, set.Name, tile.Out[j], j, AvailableBF16()[0].Name, first[j])
 			}
 		}
 	}
@@ -176,7 +176,7 @@ func TestTileBF16SumsAreTheSameBitsInEverySet(t *testing.T) {
 
 // As for float32 tiles: a NaN must leave a tile in whatever form, and so must what overflows.
 func TestTileBF16PropagatesNonFinite(t *testing.T) {
-	for _, set := range withBF16() {
+	for _, set := range AvailableBF16() {
 		for _, bad := range []float32{float32(math.NaN()), float32(math.Inf(1))} {
 			for _, form := range []Form{F32, Low, High, Pair} {
 				tile := &CellTile{Tile: Tile{A: []float32{Cell(1, 1), Cell(1, bad)}, B: make([]float32, 64), K: []Offset{{}, {A: 1}},
@@ -198,7 +198,7 @@ func TestTileBF16PropagatesNonFinite(t *testing.T) {
 
 func BenchmarkTileBF16(b *testing.B) {
 	forms := map[string]Form{"f32": F32, "halves": Low, "pairs": Pair}
-	for _, set := range withBF16() {
+	for _, set := range AvailableBF16() {
 		for _, name := range []string{"f32", "halves", "pairs"} {
 			for _, k := range []int{32, 576} {
 				b.Run(fmt.Sprintf("%s/%s/k=%d", set.Name, name, k), func(b *testing.B) {

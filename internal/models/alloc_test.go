@@ -15,7 +15,7 @@ func rowAllocations(t *testing.T, w *synthetic, bf16 bool, batch, side int) floa
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := kernel.Detect()
+	set, err := kernel.Detect(bf16)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,11 @@ func rowAllocations(t *testing.T, w *synthetic, bf16 bool, batch, side int) floa
 	for range 6 { // lists of rows and channels grow to what the patterns of ablations need
 		run()
 	}
-	return testing.AllocsPerRun(20, run)
+	least := testing.AllocsPerRun(20, run)
+	for range 4 { // other goroutines of the runtime allocate now and then
+		least = min(least, testing.AllocsPerRun(20, run))
+	}
+	return least
 }
 
 // What a row allocates is gorgonia's own, some ten small pieces per op: its list of inputs and its log's arguments. Neither
@@ -71,7 +75,7 @@ func TestARowAllocatesNothingThatGrowsWithTheModel(t *testing.T) {
 // precisions are the values of Build.BF16 that the kernels have.
 func precisions(t *testing.T) []bool {
 	t.Helper()
-	set, err := kernel.Detect()
+	set, err := kernel.Detect(true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +91,7 @@ func TestAClosedProgramHoldsNoMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := kernel.Detect()
+	set, err := kernel.Detect(false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 
 // BenchmarkRow times one row, the examples loaded: keep values set, forward pass run.
 func BenchmarkRow(b *testing.B) {
-	set, err := kernel.Detect()
+	set, err := kernel.Detect(false)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func BenchmarkRow(b *testing.B) {
 // uniform on [0,1] and is wanted. "forwards" is the cost of a gradient row in forward rows, softened ones, of a program
 // that runs no gradients.
 func BenchmarkGradientRow(b *testing.B) {
-	set, err := kernel.Detect()
+	set, err := kernel.Detect(false)
 	if err != nil {
 		b.Fatal(err)
 	}

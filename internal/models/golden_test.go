@@ -137,7 +137,7 @@ func TestMarginsAgreeWithPyTorch(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatal("no golden margins", err)
 	}
-	set, err := kernel.Detect()
+	set, err := kernel.Detect(false)
 	if err != nil {
 		t.Fatal(err)
 	}

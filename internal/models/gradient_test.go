@@ -82,7 +82,7 @@ func TestKeepGradientsAgreeWithPyTorch(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatal("no golden gradients", err)
 	}
-	set, err := kernel.Detect()
+	set, err := kernel.Detect(false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func checkGradient(t *testing.T, r, i int, got float32, g []float32, want golden
 
 // Beside which examples another is computed changes no bit of its gradient.
 func TestKeepGradientsDoNotDependOnTheBatch(t *testing.T) {
-	set, err := kernel.Detect()
+	set, err := kernel.Detect(false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +211,7 @@ func checkBatches(t *testing.T, set *kernel.Set, name string) {
 
 // Asking for fewer derivatives changes those that are asked for by no more than rounding, at soft values as at 0 and 1.
 func TestKeepGradientsOfWantedRowsAlone(t *testing.T) {
-	set, err := kernel.Detect()
+	set, err := kernel.Detect(false)
 	if err != nil {
 		t.Fatal(err)
 	}

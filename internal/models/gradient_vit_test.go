@@ -11,7 +11,7 @@ import (
 // differentiable opens a program with gradients and loads a few pictures.
 func differentiable(t *testing.T, m *Model, g golden, batch int) *Program {
 	t.Helper()
-	set, err := kernel.Detect()
+	set, err := kernel.Detect(false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,12 +11,7 @@ import (
 
 // eachBF16Set runs the test on every instruction set that has bfloat16.
 func eachBF16Set(t *testing.T, test func(t *testing.T, set *kernel.Set, rng *rand.Rand)) {
-	eachSet(t, func(t *testing.T, set *kernel.Set, rng *rand.Rand) {
-		if !set.BF16() {
-			t.Skip("no bfloat16 kernels")
-		}
-		test(t, set, rng)
-	})
+	each(t, kernel.AvailableBF16(), test)
 }
 
 // compileBF16 is compile for a program in bfloat16.

@@ -120,6 +120,9 @@ func (b *Builder) layerInputs(c *conv) []*G.Node {
 	switch {
 	case c.wino != nil:
 		in = append(in, b.weight(l.Key+"/winograd", l.winogradFactors(), kernel.WinogradProducts, l.Out, l.In))
+	case c.matrix != nil:
+		w := l.matrixWeights()
+		in = append(in, b.weight(l.Key+"/matrix", w, len(w)))
 	case c.direct.cells:
 		in = append(in, b.weight(l.Key+"/cells", l.cellWeights(), l.Out, c.depth*l.Kernel*l.Kernel))
 	}
@@ -260,7 +263,11 @@ func (b *Builder) layer(x *Map, v view, node *G.Node, l Layer, act Activation, o
 	c := newConv(b.set, l, v, x.Plane, out, act, res, b.masked[l.Key])
 	c.reads = x.holds
 	c.raw = b.noteRaw(c)
-	if winogradFits(l, x.Plane) && b.err == nil {
+	switch {
+	case b.err != nil:
+	case x.Cells && b.set.MatrixUnit():
+		c.matrix = newMatrixProduct(b.set, c, v, out, res)
+	case winogradFits(l, x.Plane):
 		c.wino = newWinograd(b.set, l, v, x.Plane, out, res, &b.work)
 	}
 	if b.tape == nil && x.stem != nil && node == x.node && res == nil && act != GELU && !x.Cells && !out.Cells && b.err == nil {

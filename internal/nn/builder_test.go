@@ -62,7 +62,7 @@ func stockConv(t *testing.T, m images, l Layer) []float64 {
 
 func detect(t *testing.T) *kernel.Set {
 	t.Helper()
-	set, err := kernel.Detect()
+	set, err := kernel.Detect(false)
 	if err != nil {
 		t.Fatal(err)
 	}

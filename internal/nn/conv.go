@@ -44,17 +44,18 @@ type conv struct {
 	plane  Plane
 	masked bool
 	res    *residual
-	reads  *constants  // of the input; nil where it can have none
-	makes  *constants  // of the output
-	wino   *winograd   // nil: every row is computed directly
-	depth  int         // stored channels of the input
-	rows   []int32     // 0, 1, …, Out-1
-	shift  []float32   // the layer's shift with the constant inputs folded in
-	raw    *rawRows    // nil: no row is wanted
-	only   *rawRows    // whose wanted rows alone are computed; nil: all are
-	signs  *signs      // of the output; nil: not asked for
-	after  *correction // nil: the layer does not follow a stem
-	chosen [4][]int32  // output channels by (ablated, with residual)
+	reads  *constants     // of the input; nil where it can have none
+	makes  *constants     // of the output
+	wino   *winograd      // nil: every row is computed directly
+	matrix *matrixProduct // nil: not on a matrix unit
+	depth  int            // stored channels of the input
+	rows   []int32        // 0, 1, …, Out-1
+	shift  []float32      // the layer's shift with the constant inputs folded in
+	raw    *rawRows       // nil: no row is wanted
+	only   *rawRows       // whose wanted rows alone are computed; nil: all are
+	signs  *signs         // of the output; nil: not asked for
+	after  *correction    // nil: the layer does not follow a stem
+	chosen [4][]int32     // output channels by (ablated, with residual)
 	live   []kernel.Offset
 	column kernel.Columns
 }
@@ -128,13 +129,16 @@ func newConv(set *kernel.Set, l Layer, v view, in, out Plane, act Activation, re
 // convSpans tiles the output rows; where nothing has a border, all rows are one, and where the input's or the residual's
 // columns lie apart, tiles are columns if their vectors cannot be.
 func convSpans(set *kernel.Set, v view, out Plane, res *residual) spans {
-	s := newSpans(set)
+	return spansOf(newSpans(set), v, out, res)
+}
+
+func spansOf(s spans, v view, out Plane, res *residual) spans {
 	rows, n := out.H, out.W*out.G
 	if v.flat && out.contiguous() && (res == nil || res.flat) {
 		rows, n = 1, out.H*n
 	}
 	spread := res != nil && res.step > 1
-	if v.step != out.G && out.G == set.Lanes && !spread {
+	if v.step != out.G && out.G == s.lanes && !spread {
 		s.step = v.step
 	}
 	for y := range rows {
@@ -142,7 +146,7 @@ func convSpans(set *kernel.Set, v view, out Plane, res *residual) spans {
 		if res != nil {
 			r, apart = res.at(y), res.step*out.G
 		}
-		if !spread && (v.step == out.G || out.G == set.Lanes) {
+		if !spread && (v.step == out.G || out.G == s.lanes) {
 			s.row(v.at(y), out.At(y, 0), r, n)
 			continue
 		}
@@ -203,6 +207,13 @@ func (c *conv) compute(a layerArgs, dst []float32) {
 
 // computeAnew computes the chosen rows from the whole input.
 func (c *conv) computeAnew(a layerArgs, dst []float32) {
+	if c.matrix != nil {
+		c.matrix.run(c, a, dst)
+		if c.act == GELU {
+			c.gelu(dst)
+		}
+		return
+	}
 	shift := c.foldConstants(a)
 	c.blocks = c.blocks[:0]
 	if c.wino == nil {

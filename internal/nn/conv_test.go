@@ -150,7 +150,11 @@ func same(t *testing.T, what string, got, want []float32) {
 
 // eachSet runs the test on every instruction set that the processor has, with a seed that failures print.
 func eachSet(t *testing.T, test func(t *testing.T, set *kernel.Set, rng *rand.Rand)) {
-	for _, set := range kernel.Available() {
+	each(t, kernel.Available(), test)
+}
+
+func each(t *testing.T, sets []*kernel.Set, test func(t *testing.T, set *kernel.Set, rng *rand.Rand)) {
+	for _, set := range sets {
 		t.Run(set.Name, func(t *testing.T) {
 			seed := rand.Uint64()
 			t.Cleanup(func() {

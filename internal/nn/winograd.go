@@ -30,10 +30,10 @@ func winogradFits(l Layer, x Plane) bool {
 
 // Derived holds forms of a layer's weight that are computed once and shared by all graphs.
 type Derived struct {
-	onceFactors, onceCells sync.Once
-	factors, cells         []float32
-	onceTransposed         sync.Once
-	transposed             Layer
+	onceFactors, onceCells, onceMatrix sync.Once
+	factors, cells, matrix             []float32
+	onceTransposed                     sync.Once
+	transposed                         Layer
 }
 
 func (l Layer) derived() *Derived {

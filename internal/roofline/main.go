@@ -57,7 +57,7 @@ type options struct {
 }
 
 func run(tables, only string, o options) error {
-	set, err := kernel.Detect()
+	set, err := kernel.Detect(o.bf16)
 	if err != nil {
 		return err
 	}

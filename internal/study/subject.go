@@ -48,7 +48,7 @@ type Subject struct {
 
 // OpenSubject opens the checkpoint, recognises its architecture and opens the data with that architecture's preprocessing.
 func OpenSubject(in Inputs, r Resources) (_ *Subject, err error) {
-	set, err := kernel.Detect()
+	set, err := kernel.Detect(in.Precision == bf16)
 	if err != nil {
 		return nil, err
 	}

@@ -50,4 +50,4 @@ func (i evex) text(rm, vvvv, dst reg.VecPhysical) string {
 	return fmt.Sprintf("%s %s, %s, %s", i.name, rm.Asm(), vvvv.Asm(), dst.Asm())
 }
 
-func number(r reg.VecPhysical) byte { return byte(r.PhysicalIndex()) }
+func number(r reg.Physical) byte { return byte(r.PhysicalIndex()) }
