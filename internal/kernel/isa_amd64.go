@@ -58,10 +58,10 @@ func matrixUnits() []*Set {
 	}
 	s := avx512()
 	s.Name, s.bf16 = "amx", avx512BF16()
-	s.matrix = &matrix{
+	s.matrix = &matrix{round: roundRowsBF16, products: [2][]func(*Matrix){
 		{matrix1x1AMX, matrix1x2AMX, matrix1x3AMX, matrix1x4AMX},
 		{matrix2x1AMX, matrix2x2AMX},
-	}
+	}}
 	return []*Set{s}
 }
 

@@ -459,6 +459,11 @@ func layerNormCellsBF16(c *Columns)
 //go:noescape
 func geluCellsBF16(c *Columns)
 
+// roundRowsBF16 rounds rows of X to lines of cells in Y.
+//
+//go:noescape
+func roundRowsBF16(c *Columns)
+
 // matrix1x1AMX computes a block of 16 rows by 1 vectors at every span.
 //
 //go:noescape

@@ -22850,6 +22850,58 @@ geluCells_BF16_done:
 	VZEROUPPER
 	RET
 
+// func roundRowsBF16(c *Columns)
+// Requires: AVX, AVX512F, AVX512_BF16, BMI2, CMOV
+TEXT ·roundRowsBF16(SB), NOSPLIT, $0-8
+	MOVQ c+0(FP), R15
+	MOVQ (R15), AX
+	MOVQ 24(R15), BX
+	MOVQ 112(R15), CX
+	MOVQ 120(R15), DX
+	SHLQ $0x02, CX
+	SHLQ $0x02, DX
+	MOVQ 96(R15), SI
+	MOVQ 104(R15), R8
+
+roundRows_row:
+	SUBQ $0x01, SI
+	JL   roundRows_done
+	MOVQ AX, R9
+	MOVQ BX, R10
+	MOVQ R8, R11
+
+roundRows_line:
+	CMPQ      R11, $0x00
+	JLE       roundRows_next
+	MOVQ      $0x00000020, R13
+	CMPQ      R11, R13
+	CMOVQLT   R11, R13
+	MOVL      $0xffffffff, R12
+	BZHIL     R13, R12, R12
+	KMOVW     R12, K1
+	SHRL      $0x10, R12
+	KMOVW     R12, K2
+	VMOVUPS.Z (R9), K1, Z0
+	VMOVUPS.Z 64(R9), K2, Z1
+
+	// VCVTNE2PS2BF16 Z0, Z1, Z0
+	LONG      $0x4877f262
+	WORD      $0xc072
+	VMOVDQU32 Z0, (R10)
+	ADDQ      $0x00000080, R9
+	ADDQ      DX, R10
+	SUBQ      $0x20, R11
+	JMP       roundRows_line
+
+roundRows_next:
+	ADDQ CX, AX
+	ADDQ $0x40, BX
+	JMP  roundRows_row
+
+roundRows_done:
+	VZEROUPPER
+	RET
+
 // func matrix1x1AMX(m *Matrix)
 // Requires: AMX, AVX, AVX512BW, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
 TEXT ·matrix1x1AMX(SB), NOSPLIT, $8-8

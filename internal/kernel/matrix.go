@@ -16,8 +16,11 @@ const (
 	MatrixWeights = abi.MatrixWeights
 )
 
-// matrix is the kernels of a matrix unit: [sides of rows - 1][vectors - 1].
-type matrix [2][]func(*Matrix)
+// matrix is the kernels of a matrix unit, the products by sides of rows and vectors, each less one.
+type matrix struct {
+	products [2][]func(*Matrix)
+	round    func(*Columns)
+}
 
 // NewMatrix returns an argument block for steps of 1 <= depth <= MatrixSide rows of cells.
 func NewMatrix(depth int) *Matrix {
@@ -49,4 +52,9 @@ func MatrixVecs(sides int) int { return 4 / sides }
 // RunMatrix computes m, whose rows fill sides (1 or 2), over spans of vecs <= MatrixVecs(sides) vectors.
 //
 // A NaN or an infinity in B reaches the sum even where its weight is zero.
-func (s *Set) RunMatrix(m *Matrix, sides, vecs int) { s.matrix[sides-1][vecs-1](m) }
+func (s *Set) RunMatrix(m *Matrix, sides, vecs int) { s.matrix.products[sides-1][vecs-1](m) }
+
+// RoundRows rounds rows of float32 to the weights of a Matrix, element 2c of a row being the low half and 2c+1 the high half
+// of its cell c: lines of 16 cells for Rows <= MatrixSide rows, row r at Y[i·YStride+16·r], i counting 32 elements each of
+// the Cols that X[r·XStride+j] has. Nothing beyond them is read; what a line has beyond them is zero.
+func (s *Set) RoundRows(c *Columns) { s.matrix.round(c) }

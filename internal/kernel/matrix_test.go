@@ -168,6 +168,37 @@ func TestMatrixPropagatesNonFinite(t *testing.T) {
 	}
 }
 
+func TestRoundRowsMatchesDefinition(t *testing.T) {
+	rng := rand.New(rand.NewPCG(17, 1))
+	for _, set := range withMatrix(t) {
+		for _, cols := range []int{1, 2, 15, 16, 17, 31, 32, 33, 64, 197, 300} {
+			for _, rows := range []int{1, 5, 16} {
+				lines := (cols + 31) / 32
+				stride := cols + rng.IntN(cols+1)
+				c := Columns{X: normals(rng, (rows-1)*stride+cols), Y: normals(rng, lines*(256+40)), Rows: rows, Cols: cols, XStride: stride, YStride: 256 + rng.IntN(40)}
+				old := append([]float32(nil), c.Y...)
+				set.RoundRows(&c)
+				for i, got := range c.Y {
+					line, r, cell := i/c.YStride, i%c.YStride/16, i%c.YStride%16
+					want := old[i]
+					if line < lines && r < rows {
+						at := func(j int) float32 {
+							if j >= cols {
+								return 0
+							}
+							return c.X[r*c.XStride+j]
+						}
+						want = Cell(at(32*line+2*cell), at(32*line+2*cell+1))
+					}
+					if math.Float32bits(got) != math.Float32bits(want) {
+						t.Fatalf("%s, %dx%d: cell %d of row %d in line %d is %08x, want %08x", set.Name, rows, cols, cell, r, line, math.Float32bits(got), math.Float32bits(want))
+					}
+				}
+			}
+		}
+	}
+}
+
 // FuzzMatrix runs blocks of any shape against the definition.
 func FuzzMatrix(f *testing.F) {
 	f.Add(uint64(1), uint8(0), uint8(0), uint8(0), uint8(0))

@@ -19,14 +19,17 @@ type attention struct {
 	tokens, queries, heads int
 	ldS                    int // from one key's scores to the next
 	qk, pv                 headProduct
+	matrix                 *headMatrix // nil: not on a matrix unit
 	shared                 *workspace
 	args                   kernel.Columns
 	set                    *kernel.Set
 	kept                   []float32 // probabilities of every example and head, for the gradient; nil: they are computed again
 }
 
-func newAttention(set *kernel.Set, id string, in Plane, tokens, queries, heads int, work *workspace) *attention {
+func newAttention(set *kernel.Set, id string, in Plane, tokens, queries, heads int, bf16 bool, work *workspace) *attention {
 	out := Plane{C: in.C / 3, H: 1, W: in.W / tokens * queries, G: 1}
+	onMatrix := bf16 && set.MatrixUnit()
+	out.Cells = onMatrix && out.C/heads%2 == 0 // otherwise heads would share cells
 	a := &attention{base: newPlaneBase(id, out), in: in, plane: out, tokens: tokens, queries: queries, heads: heads, set: set, shared: work}
 	a.ldS = lines(queries)
 	grow(&work.scores, a.scores())
@@ -34,6 +37,9 @@ func newAttention(set *kernel.Set, id string, in Plane, tokens, queries, heads i
 	a.qk = newHeadProduct(set, factors{rows: tokens, depth: width, cols: a.whole(), aRow: 1, aStep: stride, bStep: stride, outRow: a.ldS, scale: a.scale()})
 	a.pv = newHeadProduct(set, factors{rows: width, depth: tokens, cols: queries, aRow: stride, aStep: 1, bStep: a.ldS, outRow: out.Stride(), scale: 1})
 	a.args = kernel.Columns{Rows: tokens, Cols: queries, XStride: a.ldS, YStride: a.ldS}
+	if onMatrix {
+		a.matrix = newHeadMatrix(a)
+	}
 	return a
 }
 
@@ -50,8 +56,9 @@ type head struct {
 
 func (a *attention) head(n, h int) head {
 	first, stride := h*a.width(), a.in.Stride()
+	out, _ := a.plane.row(first)
 	return head{q: first*stride + n*a.tokens, k: (a.plane.C+first)*stride + n*a.tokens, v: (2*a.plane.C+first)*stride + n*a.tokens,
-		out: first*a.plane.Stride() + n*a.queries}
+		out: out*a.plane.Stride() + n*a.queries}
 }
 
 func (a *attention) Do(in ...G.Value) (G.Value, error) {
@@ -59,6 +66,10 @@ func (a *attention) Do(in ...G.Value) (G.Value, error) {
 	for h := range a.heads {
 		for n := range a.in.W / a.tokens {
 			at := a.head(n, h)
+			if a.matrix != nil {
+				a.matrix.run(x, at, a.buf[at.out:])
+				continue
+			}
 			a.pv.run(x[at.v:], a.probabilities(x, at, a.place(n, h)), a.buf[at.out:])
 		}
 	}

@@ -23,7 +23,10 @@ func compileBF16(t *testing.T, set *kernel.Set, m images, masked []string, build
 	}
 	b := NewBuilder(set, true, m.n, m.c, m.h, m.w, keys)
 	out := build(b)
-	p, err := b.Compile(b.AveragePool("flatten", out, out.H))
+	if out.H > 1 || out.Cells {
+		out = b.AveragePool("flatten", out, out.H)
+	}
+	p, err := b.Compile(out)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,6 +136,42 @@ func TestBF16ResultsDependOnNoBatch(t *testing.T) {
 			padded := newImages(size, 3, side, side)
 			copy(padded.x, m.x)
 			same(t, fmt.Sprintf("batch %d", size), run(t, compileBF16(t, set, padded, nil, build))[:len(alone)], alone)
+		}
+	})
+}
+
+// Heads of even and odd width, of one step and several, with all tokens attending or the class token alone.
+func TestBF16AttentionMatchesDefinition(t *testing.T) {
+	eachBF16Set(t, func(t *testing.T, set *kernel.Set, rng *rand.Rand) {
+		for _, c := range []struct {
+			side, dim, heads, size int
+			all                    bool
+		}{{12, 9, 3, 2, true}, {24, 64, 2, 3, true}, {28, 80, 1, 1, true}, {48, 70, 2, 2, true}, {28, 64, 1, 9, false}, {12, 33, 1, 2, false}} {
+			const patch = 4
+			tokens := c.side / patch * c.side / patch
+			patches := drawLayer(rng, "conv_proj.weight", c.dim, 3, patch, patch)
+			patches.Pad, patches.Scale = 0, nil
+			class, pos := normals(rng, c.dim, 1), normals(rng, c.dim*(tokens+1), 1)
+			qkv := drawLayer(rng, "in_proj_weight", 3*c.dim, c.dim, 1, 1)
+			qkv.Scale = nil
+			same := Layer{Key: "identity", Weight: make([]float32, c.dim*c.dim), Out: c.dim, In: c.dim, Kernel: 1, Stride: 1}
+			for i := range c.dim {
+				same.Weight[i*c.dim+i] = 1
+			}
+			m := drawImages(rng, c.size, 3, c.side, c.side)
+			p := compileBF16(t, set, m, nil, func(b *Builder) *Map {
+				x, n := b.Embed(patches, class, pos)
+				x = b.Conv(x, qkv, None, 0)
+				if c.all {
+					return b.ClassTokens(b.Conv(b.Attention("attention", x, n, n, c.heads), same, None, 0), n)
+				}
+				return b.Conv(b.Attention("attention", x, n, 1, c.heads), same, None, 0)
+			})
+			want := newImages(c.size, c.dim, 1, 1)
+			for n, y := range embedReference(m, patches, class, pos).linear(qkv, nil).attend(c.heads) {
+				copy(want.x[c.dim*n:], y[0])
+			}
+			closeTo(t, fmt.Sprintf("%+v", c), run(t, p), want.x, 20, 0.5) // scores of ten and more are rounded too
 		}
 	})
 }

@@ -123,7 +123,7 @@ func TestAttentionGradientMatchesDifferences(t *testing.T) {
 			in, qkv := x.plane()
 			_, grad := g.plane()
 			var work workspace
-			op := newAttention(set, "attention", in, c.tokens, c.queries, c.heads, &work)
+			op := newAttention(set, "attention", in, c.tokens, c.queries, c.heads, false, &work)
 			again := do(t, newAttentionGradient(op), grad, qkv)
 			checkGradient(t, fmt.Sprintf("%+v", c), rng, func(x tokens) tokens { return x.attend(c.heads) }, x, g, again, 3)
 			op.kept = buffer(c.size * c.heads * op.scores())

@@ -122,13 +122,13 @@ type classToken struct {
 }
 
 func newClassToken(id string, in Plane, tokens int) *classToken {
-	out := Plane{C: in.C, H: 1, W: in.W / tokens, G: 1}
+	out := Plane{C: in.C, H: 1, W: in.W / tokens, G: 1, Cells: in.Cells}
 	return &classToken{base: newPlaneBase(id, out), in: in, tokens: tokens, out: out}
 }
 
 func (c *classToken) Do(in ...G.Value) (G.Value, error) {
 	x := floats(in[0])
-	for d := range c.in.C {
+	for d := range c.in.Rows() {
 		for n := range c.out.W {
 			c.buf[d*c.out.Stride()+n] = x[d*c.in.Stride()+n*c.tokens]
 		}

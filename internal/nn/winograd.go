@@ -97,10 +97,11 @@ type workspace struct {
 	scores, slopes, turned []float32    // of one head's attention
 	scaled, rows8          []float32    // weight rows times what they contribute to a gradient, and some of them before transposing
 	strip                  []float32    // of a channel, before what is done to it
+	cells                  []float32    // of one head's queries or probabilities
 }
 
 func (w *workspace) bytes() int64 {
-	n := len(w.v) + len(w.m) + len(w.rows) + len(w.scratch) + len(w.scores) + len(w.slopes) + len(w.turned) + len(w.scaled) + len(w.rows8) + len(w.strip)
+	n := len(w.v) + len(w.m) + len(w.rows) + len(w.scratch) + len(w.scores) + len(w.slopes) + len(w.turned) + len(w.scaled) + len(w.rows8) + len(w.strip) + len(w.cells)
 	for h := range 2 {
 		n += len(w.in[h]) + len(w.out[h]) + len(w.res[h])
 	}

@@ -147,3 +147,53 @@ func emitGELUCells(s isa, t tables) {
 	VMOVDQU32(cells, mem(w.y, 0))
 	w.finish()
 }
+
+// emitRoundRows writes the rounding of rows of float32 to lines of 16 cells, each of two neighbours of a row.
+func emitRoundRows(s isa) {
+	text(s, "roundRows", "func(c *Columns)", "rounds rows of X to lines of cells in Y.")
+	lo, hi := s.regs[0], s.regs[1]
+	c, x, y, xs, ys, rows, cols, px, py, left := reg.R15, reg.RAX, reg.RBX, reg.RCX, reg.RDX, reg.RSI, reg.R8, reg.R9, reg.R10, reg.R11
+	MOVQ(operand.NewParamAddr("c", 0), c)
+	MOVQ(mem(c, columns.x), x)
+	MOVQ(mem(c, columns.y), y)
+	MOVQ(mem(c, columns.xStride), xs)
+	MOVQ(mem(c, columns.yStride), ys)
+	SHLQ(imm(2), xs)
+	SHLQ(imm(2), ys)
+	MOVQ(mem(c, columns.rows), rows)
+	MOVQ(mem(c, columns.cols), cols)
+	Label("roundRows_row")
+	SUBQ(imm(1), rows)
+	JL(operand.LabelRef("roundRows_done"))
+	MOVQ(x, px)
+	MOVQ(y, py)
+	MOVQ(cols, left)
+	Label("roundRows_line")
+	CMPQ(left, imm(0))
+	JLE(operand.LabelRef("roundRows_next"))
+	// The lanes that there are, of the 32 of a line.
+	MOVQ(operand.U32(uint32(2*s.lanes)), reg.R13)
+	CMPQ(left, reg.R13)
+	CMOVQLT(left, reg.R13) // BZHI looks at its index's low byte alone
+	MOVL(operand.U32(0xffffffff), reg.R12L)
+	BZHIL(reg.R13L, reg.R12L, reg.R12L)
+	KMOVW(reg.R12L, reg.K1)
+	SHRL(imm(16), reg.R12L)
+	KMOVW(reg.R12L, reg.K2)
+	VMOVUPS_Z(mem(px, 0), reg.K1, lo)
+	VMOVUPS_Z(mem(px, s.bytes()), reg.K2, hi)
+	Comment(vcvtne2ps2bf16.text(lo, hi, lo))
+	vcvtne2ps2bf16.emit(lo, hi, lo)
+	VMOVDQU32(lo, mem(py, 0))
+	ADDQ(operand.U32(uint32(2*s.bytes())), px)
+	ADDQ(ys, py)
+	SUBQ(imm(2*s.lanes), left)
+	JMP(operand.LabelRef("roundRows_line"))
+	Label("roundRows_next")
+	ADDQ(xs, x)
+	ADDQ(imm(s.bytes()), y)
+	JMP(operand.LabelRef("roundRows_row"))
+	Label("roundRows_done")
+	VZEROUPPER()
+	RET()
+}

@@ -93,6 +93,7 @@ func emitAMD64() {
 	emitWidenCells(bf16)
 	emitLayerNormCells(bf16, tables)
 	emitGELUCells(bf16, tables)
+	emitRoundRows(bf16)
 	emitMatrices(tables)
 	Generate()
 }
