@@ -63,8 +63,8 @@ func BenchmarkGradientRow(b *testing.B) {
 	for _, c := range []struct {
 		name  string // of a golden
 		batch int
-	}{{"resnet20", 16}, {"resnet20", 8}, {"resnet56", 8}, {"mini_resnet_32", 16}, {"resnet18_64", 8}, {"resnet50_64", 8}, {"resnet50_224", 4},
-		{"vit_small", 8}, {"vit_28", 16}, {"vit_b_16", 2}} {
+	}{{"resnet20", 16}, {"resnet20", 8}, {"resnet56", 8}, {"mini_resnet_32", 16}, {"resnet18_64", 8}, {"resnet50_64", 8}, {"resnet50_224", 8},
+		{"vit_small", 8}, {"vit_28", 8}, {"vit_b_16", 2}} {
 		b.Run(fmt.Sprintf("%s/batch=%d", c.name, c.batch), func(b *testing.B) {
 			g := readGolden(b, c.name)
 			m := openGolden(b, g)

@@ -163,7 +163,7 @@ func (m *Model) Components() int {
 // sequences it is a few, so that vectors are full and a layer's weights are read for several examples at a time.
 func (m *Model) Batch(n, h, w int) int {
 	if m.widest != nil {
-		const few, cache, large = 10, 1 << 20, 24 << 20 // examples; bytes of an activation, where it can and where it cannot stay in L2
+		const few, cache, large = 10, 512 << 10, 24 << 20 // examples; bytes of an activation, where it can and where it cannot stay in L2
 		each := 4 * max(1, m.widest(h, w))
 		most := max(1, min(n, max(cache/each, min(few, large/each))))
 		batches := (n + most - 1) / most
