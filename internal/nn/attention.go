@@ -20,6 +20,7 @@ type attention struct {
 	ldS                    int // from one key's scores to the next
 	qk, pv                 headProduct
 	matrix                 *headMatrix // nil: not on a matrix unit
+	reads, makes           *constants  // of the input, nil where it can have none; of the output
 	shared                 *workspace
 	args                   kernel.Columns
 	set                    *kernel.Set
@@ -30,7 +31,7 @@ func newAttention(set *kernel.Set, id string, in Plane, tokens, queries, heads i
 	out := Plane{C: in.C / 3, H: 1, W: in.W / tokens * queries, G: 1}
 	onMatrix := bf16 && set.MatrixUnit()
 	out.Cells = onMatrix && out.C/heads%2 == 0 // otherwise heads would share cells
-	a := &attention{base: newPlaneBase(id, out), in: in, plane: out, tokens: tokens, queries: queries, heads: heads, set: set, shared: work}
+	a := &attention{base: newPlaneBase(id, out), in: in, plane: out, tokens: tokens, queries: queries, heads: heads, set: set, shared: work, makes: newConstants(out.C)}
 	a.ldS = lines(queries)
 	grow(&work.scores, a.scores())
 	width, stride := a.width(), in.Stride()
@@ -63,6 +64,7 @@ func (a *attention) head(n, h int) head {
 
 func (a *attention) Do(in ...G.Value) (G.Value, error) {
 	x := floats(in[0])
+	a.noteConstants()
 	for h := range a.heads {
 		for n := range a.in.W / a.tokens {
 			at := a.head(n, h)
@@ -74,6 +76,19 @@ func (a *attention) Do(in ...G.Value) (G.Value, error) {
 		}
 	}
 	return a.out, nil
+}
+
+// noteConstants tells readers which output channels hold one value: those whose row of V does, since probabilities sum to 1.
+func (a *attention) noteConstants() {
+	a.makes.clear()
+	if a.reads == nil {
+		return
+	}
+	for _, c := range a.reads.list {
+		if v := c - 2*a.plane.C; v >= 0 {
+			a.makes.set(v, a.reads.value[c])
+		}
+	}
 }
 
 // probabilities computes in p how much each query of a head attends to each key, [key, query].

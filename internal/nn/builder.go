@@ -330,7 +330,8 @@ func (b *Builder) LayerNorm(key string, x *Map, weight, bias []float32, eps floa
 // Attention is multi-head self-attention on the concatenated projections qkv, of the first queries tokens of each example.
 func (b *Builder) Attention(id string, qkv *Map, tokens, queries, heads int) *Map {
 	op := newAttention(b.set, id, qkv.Plane, tokens, queries, heads, b.bf16 && b.tape == nil, &b.work)
-	y := &Map{Plane: op.plane, node: b.apply(op, qkv.node), reached: qkv.reached}
+	op.reads = qkv.holds
+	y := &Map{Plane: op.plane, node: b.apply(op, qkv.node), holds: op.makes, reached: qkv.reached}
 	if b.tape != nil && y.reached {
 		b.bytes += op.keepProbabilities()
 	}
