@@ -44,6 +44,9 @@ func (w *winograd) widen(cells []float32, to *[2][]float32, n int) {
 func (w *winograd) transformKeptCells(c *conv, a layerArgs, shift, dst []float32, first, rows int) {
 	y := first * kernel.WinogradTile
 	n := min(rows*kernel.WinogradTile, w.out.H-y) * w.out.RowLen()
+	for _, half := range w.work.out {
+		clear(half[:lines(n)]) // borders are rounded with the rest, in whole vectors, and other layers' channels may lie there
+	}
 	for i := 0; i < len(w.kept); {
 		r := int(w.kept[i])
 		both := r%2 == 0 && i+1 < len(w.kept) && int(w.kept[i+1]) == r+1
