@@ -80,7 +80,7 @@ Examples: 0-99,120 (dataset positions), class:cat, errors, correct, file:ids.txt
 	f.StringVar(&o.inputs.Split, "split", "test", "which files of cifar10 and idx (test or train); elsewhere only names the margins' file")
 	f.StringVar(&o.inputs.Classes, "classes", "", "file of class names: one per line, or folder and output number")
 	f.StringVar(&o.dtype, "dtype", "float32", "how margins are stored: float32 or float16")
-	f.StringVar(&o.inputs.Precision, "precision", "f32", "f32, or bf16: bfloat16 weights and activations, float32 sums; coarser, and faster on AMD's Zen 4 and later")
+	f.StringVar(&o.inputs.Precision, "precision", "f32", "f32, or bf16: bfloat16 weights and activations, float32 sums; coarser, and faster on Intel's processors with AMX and AMD's Zen 4 and later")
 	f.BoolVar(&o.allowISA, "allow-isa-change", false, "resume on another instruction set: margins then differ in the last bits, and the run says so")
 	o.resources.add(cmd)
 	o.images.add(cmd)

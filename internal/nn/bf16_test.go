@@ -86,6 +86,27 @@ func TestBF16ConvRoundsOnlyItsResult(t *testing.T) {
 	})
 }
 
+// Blocks of rows and groups of channels of every kind that a matrix unit cuts a layer into.
+func TestBF16ConvOfManyChannelsMatchesDefinition(t *testing.T) {
+	eachBF16Set(t, func(t *testing.T, set *kernel.Set, rng *rand.Rand) {
+		for _, c := range []struct{ kernel, stride, in, out, size int }{
+			{3, 1, 33, 16, 3}, {3, 2, 64, 17, 16}, {1, 1, 70, 32, 5}, {1, 2, 67, 48, 16}, {1, 1, 96, 69, 2}, {3, 1, 40, 64, 1},
+		} {
+			l := bf16Layer(drawLayer(rng, "conv.weight", c.out, c.in, c.kernel, c.stride))
+			m := bf16Of(drawImages(rng, c.size, c.in, 6, 6))
+			p := compileBF16(t, set, m, []string{l.Key}, func(b *Builder) *Map {
+				x := b.Pack(l.Pad)
+				x.frozen = false
+				return b.Conv(&x, l, ReLU, rng.IntN(2))
+			})
+			for range 2 {
+				keep := drawKeep(rng, p.Keep(l.Key))
+				closeTo(t, fmt.Sprintf("%+v", c), run(t, p), activate(convolve(m, l, keep), ReLU).x, 1.01, 0.1)
+			}
+		}
+	})
+}
+
 // A convolution computed directly and by Winograd's algorithm, what is added to it in cells, rows ablated at random.
 func TestBF16ConvAddMatchesDefinition(t *testing.T) {
 	eachBF16Set(t, func(t *testing.T, set *kernel.Set, rng *rand.Rand) {
