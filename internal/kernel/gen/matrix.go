@@ -64,14 +64,14 @@ func emitMatrix(sides, vecs int, tables tables) {
 	MOVQ(mem(m, matrix.spansLen), left)
 	MOVQ(mem(m, matrix.stride), stride)
 	SHLQ(imm(2), stride)
+	// The next block's weights follow this one's: they are fetched while the spans run, a few lines with every step.
+	const linesAhead = 4
 	ahead, end := reg.RBX, reg.RDX
-	MOVQ(mem(m, matrix.stepsLen), end)
-	SHLQ(imm(10+sides-1), end)
-	ADDQ(mem(m, matrix.a), end)
-	MOVQ(end, ahead)
 	MOVQ(mem(m, matrix.stepsLen), n)
-	SHLQ(imm(10+sides-1), n)
-	ADDQ(n, end)
+	IMUL3Q(operand.U32(uint32(sides*tileBytes)), n, n)
+	MOVQ(mem(m, matrix.a), ahead)
+	ADDQ(n, ahead)
+	LEAQ(memIndex(ahead, n, 1, 0), end)
 
 	Label(lbl("span"))
 	SUBQ(imm(1), left)
@@ -93,10 +93,10 @@ func emitMatrix(sides, vecs int, tables tables) {
 	MOVLQSX(mem(k, 0), at)
 	ADDQ(imm(4), k)
 	LEAQ(memIndex(b, at, 4, 0), at)
-	for i := range 4 {
-		PREFETCHT1(mem(ahead, 64*i))
+	for i := range linesAhead {
+		PREFETCHT1(mem(ahead, tileLine*i))
 	}
-	ADDQ(operand.U32(256), ahead)
+	ADDQ(operand.U32(linesAhead*tileLine), ahead)
 	CMPQ(ahead, end)
 	CMOVQGT(end, ahead)
 	for i := range sides {
