@@ -42,10 +42,13 @@ func (c *conv) work(in []G.Value) (flops, bytes float64) {
 		}
 	}
 	at := c.plane.H * c.plane.W * c.plane.G
-	depth := c.layer.In * c.layer.Kernel * c.layer.Kernel
-	moved := rows*depth + min(in[0].Shape().TotalSize(), depth*at) + c.layer.Out*at
+	area := c.layer.Kernel * c.layer.Kernel
+	depth, stored := c.layer.In*area, c.depth*area
+	moved := rows*stored + min(in[0].Shape().TotalSize(), stored*at) + c.plane.Rows()*at
 	if c.res != nil {
-		moved += c.res.c * at
+		p := c.res.plane
+		p.C = c.res.c
+		moved += p.Rows() * at
 	}
 	return 2 * float64(rows) * float64(depth) * float64(at), floatBytes * float64(moved)
 }
