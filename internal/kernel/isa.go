@@ -105,7 +105,11 @@ func Detect(bf16 bool) (*Set, error) {
 		}
 		names = append(names, s.Name)
 	}
-	return nil, fault.Usagef("%s is %q; this processor has %s", EnvISA, name, fmt.Sprint(names))
+	precision := "f32"
+	if bf16 {
+		precision = "bf16"
+	}
+	return nil, fault.Usagef("%s is %q; for precision %s this processor has %s", EnvISA, name, precision, fmt.Sprint(names))
 }
 
 // Available returns every set that this processor can run, best first.
