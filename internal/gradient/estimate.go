@@ -1,19 +1,20 @@
 package gradient
 
-import "math"
+import "gonum.org/v1/gonum/floats"
 
 // Rows is what all examples share of the gradient rows.
 type Rows struct {
-	Softened, Kept []int     // [nComponents] rows in which a component is softened, and those of the first KeptRows in which it is kept
-	MeanKeep       []float64 // [nComponents] over all rows
-	Groups         []int     // sizes of the component groups, which add up to nComponents
+	Softened, Kept []int      // [nComponents] rows in which a component is softened, and those of the first KeptRows in which it is kept
+	MeanKeep       []float64  // [nComponents] over all rows
+	Groups         []int      // sizes of the component groups, which add up to nComponents
+	Softening      *Softening // of the first rows; nil where it is not known
 }
 
 // Example is what the rows say of one example.
 type Example struct {
 	Sum, SumSq []float64 // [nComponents] of the derivatives in the rows that soften a component, and of their squares
 	KeptSum    []float64 // [nComponents] of the derivatives in those of the first KeptRows that keep it
-	MeanMargin float64   // over all rows, logits
+	Margins    []float64 // [nRows] logits
 }
 
 // Attributions are what gradient rows say of one example.
@@ -34,8 +35,12 @@ type Attributions struct {
 //
 // the posterior mean if attributions scatter about ρk with variance gV. For each component group, ρ is the regression of s
 // on k and g what s scatters beyond V/n, over all examples and components; V is the variance of a derivative of one example,
-// over the group's components. Few rows rest on ρk, many on s alone. The standard error is that of the posterior,
-// √(gV/(1 + gn)), which tends to √(V/n).
+// over the group's components. Few rows rest on ρk, many on s alone.
+//
+// The posterior variance is gU/(1 + gn), which tends to U/n, with U the variance of the component's own derivatives, drawn
+// towards V. How far a component's derivatives scatter differs by tens of times within a group, so that U says where the
+// attributions may be wrong; but it goes with their size too, so that g and B are better without it. Where the rows' keep
+// values are known, their margins correct θ as far as these variances allow (Softening).
 type Pool struct {
 	rows   Rows
 	groups []groupPool
@@ -49,6 +54,9 @@ type groupPool struct {
 
 // leastSpread bounds g from below.
 const leastSpread = 1e-3
+
+// groupFreedom is the degrees of freedom that V counts for in U.
+const groupFreedom = 4
 
 // NewPool starts a pool without examples.
 func NewPool(rows Rows) *Pool {
@@ -109,6 +117,15 @@ func (p *Pool) variance(g *groupPool, e Example) float64 {
 	return square / max(1, seen)
 }
 
+// own is U: the variance of the derivatives of component c of one example, drawn towards v, that of its group.
+func (p *Pool) own(e Example, c int, v float64) float64 {
+	n := float64(p.rows.Softened[c])
+	if n < 2 {
+		return v
+	}
+	return (max(0, e.SumSq[c]-e.Sum[c]*e.Sum[c]/n) + groupFreedom*v) / (n - 1 + groupFreedom)
+}
+
 // fit returns ρ and g of a group.
 func (g *groupPool) fit() (rho, spread float64) {
 	if g.kk > 0 {
@@ -123,26 +140,30 @@ func (g *groupPool) fit() (rho, spread float64) {
 // Estimate returns the attributions of an example that was added.
 func (p *Pool) Estimate(e Example) Attributions {
 	n := len(p.rows.Softened)
-	a := Attributions{Theta: make([]float64, n), SE: make([]float64, n), Intercept: e.MeanMargin}
+	theta, variance, kept := make([]float64, n), make([]float64, n), make([]float64, n)
 	for i := range p.groups {
 		g := &p.groups[i]
 		rho, spread := g.fit()
 		v := p.variance(g, e)
 		for c := g.first; c < g.last; c++ {
 			count := float64(p.rows.Softened[c])
-			s, prior := 0.0, rho*p.kept(e, c)
+			kept[c] = p.kept(e, c)
+			s, prior := 0.0, rho*kept[c]
 			if count > 0 {
 				s = e.Sum[c] / count
 			}
 			if v == 0 && count > 0 { // the same derivative in every row
-				a.Theta[c] = s
+				theta[c] = s
 			} else {
 				b := spread * count / (spread*count + 1)
-				a.Theta[c] = prior + b*(s-prior)
+				theta[c] = prior + b*(s-prior)
 			}
-			a.SE[c] = math.Sqrt(v * spread / (1 + spread*count))
-			a.Intercept -= a.Theta[c] * p.rows.MeanKeep[c]
+			variance[c] = p.own(e, c, v) * spread / (1 + spread*count)
 		}
 	}
-	return a
+	if p.rows.Softening != nil {
+		p.rows.Softening.update(theta, variance, kept, p.rows.Kept, e.Margins)
+	}
+	mean := floats.Sum(e.Margins) / float64(max(1, len(e.Margins)))
+	return Attributions{Theta: theta, SE: standardErrors(variance), Intercept: mean - floats.Dot(theta, p.rows.MeanKeep)}
 }

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+
+	"gonum.org/v1/gonum/floats"
 )
 
 // product is a function of keep values far from linear, whose least-squares coefficients are known: the sum over pairs of
@@ -48,18 +50,22 @@ func (f product) coefficient(c int, fraction float64) float64 {
 // sample draws nRows softened rows and what they say of f.
 func sample(f product, nRows int, fraction float64, random *rand.Rand) (Rows, Example) {
 	p := len(f.b)
-	rows := Rows{Softened: make([]int, p), Kept: make([]int, p), MeanKeep: make([]float64, p), Groups: []int{p / 2, p - p/2}}
+	rows := Rows{Softened: make([]int, p), Kept: make([]int, p), MeanKeep: make([]float64, p), Groups: []int{p / 2, p - p/2}, Softening: NewSoftening(p)}
 	e := Example{Sum: make([]float64, p), SumSq: make([]float64, p), KeptSum: make([]float64, p)}
-	k := make([]float64, p)
-	for range nRows {
+	k, keep := make([]float64, p), make([]float32, p)
+	for r := range nRows {
 		for c := range k {
 			k[c] = 1
 			if random.Float64() < 2*fraction {
 				k[c] = random.Float64()
 			}
+			keep[c] = float32(k[c])
 			rows.MeanKeep[c] += k[c] / float64(nRows)
 		}
-		e.MeanMargin += f.value(k) / float64(nRows)
+		if r < MarginRows {
+			rows.Softening.Add(keep)
+		}
+		e.Margins = append(e.Margins, f.value(k))
 		for c := range k {
 			d := f.derivative(k, c)
 			if k[c] == 1 {
@@ -141,8 +147,8 @@ func TestEstimateOfFewRows(t *testing.T) {
 				t.Errorf("standard error %v", a.SE[c])
 			}
 		}
-		if math.Abs(sum-e.MeanMargin) > 1e-9 {
-			t.Errorf("the plane is at %g in the middle of the rows, their mean margin is %g", sum, e.MeanMargin)
+		if mean := floats.Sum(e.Margins) / float64(nRows); math.Abs(sum-mean) > 1e-9 {
+			t.Errorf("the plane is at %g in the middle of the rows, their mean margin is %g", sum, mean)
 		}
 	}
 }

@@ -154,25 +154,34 @@ func (g *GradientSums) describe(fsys fileSystem, dir string, lot GradientLot) er
 
 // Read fills what the rows say of one example.
 //
-// Shape:  sum, sumSq, keptSum [nComponents], logits, logits² and logits; the result is the example's mean margin over all rows, in logits.
+// Shape:  sum, sumSq, keptSum [nComponents], logits, logits² and logits; the result is the example's margins [Rows], lot by lot, in logits.
 // Errors: fault.Malformed naming file and example.
-func (g *GradientSums) Read(example int, sum, sumSq, keptSum []float64) (meanMargin float64, err error) {
+func (g *GradientSums) Read(example int, sum, sumSq, keptSum []float64) (margins []float64, err error) {
 	clear(sum)
 	clear(sumSq)
 	clear(keptSum)
-	total := 0.0
+	margins = make([]float64, g.Rows)
+	first := 0
 	for _, lot := range g.lots {
-		margins := make([]float64, lot.Rows)
-		for i, dst := range [][]float64{sumFile: sum, sumSqFile: sumSq, keptSumFile: keptSum, gradientMarginsFile: margins} {
+		for i, dst := range [][]float64{sumFile: sum, sumSqFile: sumSq, keptSumFile: keptSum, gradientMarginsFile: margins[first : first+lot.Rows]} {
 			if err := lot.add(i, example, dst); err != nil {
-				return 0, err
+				return nil, err
 			}
 		}
-		for _, v := range margins {
-			total += v
+		first += lot.Rows
+	}
+	return margins, nil
+}
+
+// Numbers are those of the rows, [Rows], in the order in which Read returns their margins.
+func (g *GradientSums) Numbers() []int {
+	numbers := make([]int, 0, g.Rows)
+	for _, lot := range g.lots {
+		for i := range lot.Rows {
+			numbers = append(numbers, lot.First+i)
 		}
 	}
-	return total / float64(max(1, g.Rows)), nil
+	return numbers
 }
 
 // add adds one example's row of a file to dst.

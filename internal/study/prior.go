@@ -6,6 +6,7 @@ import (
 
 	"gonum.org/v1/gonum/stat"
 
+	"coar/internal/ablate"
 	"coar/internal/gradient"
 	"coar/internal/store"
 )
@@ -37,6 +38,9 @@ func OpenPrior(dir string, m *store.Manifest) (*Prior, error) {
 	for _, g := range m.Groups {
 		rows.Groups = append(rows.Groups, g.Rows)
 	}
+	if m.SoftSHA == "" { // of rows from a file the keep values are not at hand
+		rows.Softening = softening(m, sums.Numbers())
+	}
 	p := &Prior{sums: sums, pool: gradient.NewPool(rows), groups: rows.Groups}
 	for i := range m.NExamples() {
 		e, err := p.read(i)
@@ -49,6 +53,17 @@ func OpenPrior(dir string, m *store.Manifest) (*Prior, error) {
 		return nil, errors.Join(err, sums.Close())
 	}
 	return p, nil
+}
+
+// softening draws the first rows again.
+func softening(m *store.Manifest, numbers []int) *gradient.Softening {
+	s := gradient.NewSoftening(m.NComponents())
+	sampler, keep := ablate.SoftSampler{Seed: m.Seed, Fraction: m.Fraction}, make([]float32, m.NComponents())
+	for _, row := range numbers[:min(len(numbers), gradient.MarginRows)] {
+		sampler.Row(row, keep)
+		s.Add(keep)
+	}
+	return s
 }
 
 // leastWeight is what a component has that no example attributes anything to.
@@ -87,7 +102,7 @@ func (p *Prior) read(example int) (gradient.Example, error) {
 	n := len(p.sums.Softened)
 	e := gradient.Example{Sum: make([]float64, n), SumSq: make([]float64, n), KeptSum: make([]float64, n)}
 	var err error
-	e.MeanMargin, err = p.sums.Read(example, e.Sum, e.SumSq, e.KeptSum)
+	e.Margins, err = p.sums.Read(example, e.Sum, e.SumSq, e.KeptSum)
 	return e, err
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"coar/internal/ablate"
 	"coar/internal/regress"
 	"coar/internal/store"
 )
@@ -82,7 +83,14 @@ func linearRun(t *testing.T) (dir string, m store.Manifest, theta [][]float64) {
 			}
 			sum[c], sumSq[c], keptSum[c] = float32(softened*v), float32(softened*(v*v+1e-6)), float32((testGradientRows-softened)*v)
 		}
-		if err := lots[0].Commit(i, sum, sumSq, keptSum, make([]float32, testGradientRows)); err != nil {
+		margins, keep := make([]float32, testGradientRows), make([]float32, p)
+		for r := range margins { // as linear as the sums say
+			ablate.SoftSampler{Seed: m.Seed, Fraction: m.Fraction}.Row(r, keep)
+			for c, k := range keep {
+				margins[r] += k * sum[c] / softened
+			}
+		}
+		if err := lots[0].Commit(i, sum, sumSq, keptSum, margins); err != nil {
 			t.Fatal(err)
 		}
 	}
