@@ -179,31 +179,21 @@ func (f *fitter) gradientAlone(source *study.PriorDataset) error {
 	f.report.Kept = study.KeptGradient
 	f.report.Compared = nil
 	f.report.Summary = regress.Summary{Method: "gradient", LambdaRule: "none", Rows: rows, Components: p, Examples: n, MeanNonZeros: float64(p)}
-	put := func(i int, intercept *float64) error {
-		at := source.Example(i)
-		a, err := f.prior.Estimate(at)
-		if err != nil {
-			return err
-		}
-		if intercept != nil {
-			a.Intercept = *intercept
-		}
-		return f.files.put(at, a.Theta, a.SE, a.Intercept, 0)
-	}
 	if rows < fewestHeld {
-		for i := range n {
-			if err := put(i, nil); err != nil {
-				return err
-			}
-		}
-		return nil
+		return f.prior.Each(n, source.Example, func(i int, a gradient.Attributions) error {
+			return f.files.put(source.Example(i), a.Theta, a.SE, a.Intercept, 0)
+		})
 	}
 	candidate := study.Candidate{Name: study.KeptGradient, Examples: n}
 	f.report.RowsHeldOut = rows
 	err := source.Alone(func(i int, s study.PriorScore) error {
 		candidate.Correlation += s.Correlation / float64(n)
 		candidate.MSE += s.MSE / float64(n)
-		return put(i, &s.Intercept)
+		a, err := f.prior.Estimate(source.Example(i))
+		if err != nil {
+			return err
+		}
+		return f.files.put(source.Example(i), a.Theta, a.SE, s.Intercept, 0)
 	})
 	f.report.Candidates = []study.Candidate{candidate}
 	return err

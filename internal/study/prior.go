@@ -3,6 +3,8 @@ package study
 import (
 	"errors"
 	"math"
+	"runtime"
+	"sync"
 
 	"gonum.org/v1/gonum/stat"
 
@@ -73,15 +75,15 @@ const leastWeight = 0.1
 func (p *Prior) weigh(nExamples int) error {
 	p.Weights = make([]float64, len(p.sums.Softened))
 	total := 0.0
-	for i := range nExamples {
-		a, err := p.Estimate(i)
-		if err != nil {
-			return err
-		}
+	err := p.Each(nExamples, func(i int) int { return i }, func(_ int, a gradient.Attributions) error {
 		for c, v := range a.Theta {
 			p.Weights[c] += v * v
 			total += v * v
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	mean := total / float64(len(p.Weights))
 	for c, v := range p.Weights {
@@ -112,6 +114,10 @@ func (p *Prior) Estimate(example int) (gradient.Attributions, error) {
 	if err != nil {
 		return gradient.Attributions{}, err
 	}
+	return p.estimate(e), nil
+}
+
+func (p *Prior) estimate(e gradient.Example) gradient.Attributions {
 	a := p.pool.Estimate(e)
 	first := 0
 	for l, f := range p.factors {
@@ -122,7 +128,35 @@ func (p *Prior) Estimate(example int) (gradient.Attributions, error) {
 		}
 		first += p.groups[l]
 	}
-	return a, nil
+	return a
+}
+
+// Each estimates n examples, of which example(i) is the i-th, on all processors, and visits them in order.
+func (p *Prior) Each(n int, example func(i int) int, visit func(i int, a gradient.Attributions) error) error {
+	processors := runtime.GOMAXPROCS(0)
+	for first := 0; first < n; first += processors {
+		block := make([]gradient.Attributions, min(processors, n-first))
+		var running sync.WaitGroup
+		var failed error
+		for i := range block {
+			e, err := p.read(example(first + i))
+			if err != nil {
+				failed = err
+				break
+			}
+			running.Go(func() { block[i] = p.estimate(e) })
+		}
+		running.Wait()
+		if failed != nil {
+			return failed
+		}
+		for i, a := range block {
+			if err := visit(first+i, a); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // Close closes the files.
@@ -175,17 +209,14 @@ func (d *PriorDataset) Predictions(first, last int, dst []float32) error {
 func (d *PriorDataset) side(first, n int) (theta, total []float64, err error) {
 	_, p, _ := d.Shape()
 	theta, total = make([]float64, p*n), make([]float64, n)
-	for i := range n {
-		a, err := d.Prior.Estimate(d.Example(first + i))
-		if err != nil {
-			return nil, nil, err
-		}
+	err = d.Prior.Each(n, func(i int) int { return d.Example(first + i) }, func(i int, a gradient.Attributions) error {
 		for c, v := range a.Theta {
 			theta[c*n+i] = v
 			total[i] += v
 		}
-	}
-	return theta, total, nil
+		return nil
+	})
+	return theta, total, err
 }
 
 // PriorScore says how the prior alone does on an example's hard rows, none of which it was made from.
