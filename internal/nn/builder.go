@@ -263,6 +263,9 @@ func (b *Builder) layer(x *Map, v view, node *G.Node, l Layer, act Activation, o
 	c := newConv(b.set, l, v, x.Plane, out, act, res, b.masked[l.Key])
 	c.reads = x.holds
 	c.raw = b.noteRaw(c)
+	if l.Kernel == 1 && !x.Cells && b.err == nil {
+		c.direct.panel = newPanel(&c.direct, &b.work)
+	}
 	switch {
 	case b.err != nil:
 	case x.Cells && b.set.MatrixUnit():

@@ -66,6 +66,7 @@ type product struct {
 	groups [][]visit       // one block of rows visits a group before the next block does, so that both operands stay in cache
 	step   int             // elements from one vector of b to the next
 	cells  bool            // both operands are bfloat16
+	panel  *panel          // nil: columns are read in place
 	tile   kernel.CellTile
 }
 
@@ -102,7 +103,15 @@ func (p *product) run(o operands, blocks []block) {
 	if o.relu {
 		t.ReLU = 1
 	}
+	copied := p.panel != nil && len(blocks) >= panelMinBlocks
+	if copied {
+		p.panel.begin(p.live, p.set.Lanes)
+		t.B, t.BStep = p.panel.work.panel, p.set.Lanes
+	}
 	for _, group := range p.groups {
+		if copied {
+			group = p.panel.fill(group, p.live, o.b, p.step, p.set.Lanes)
+		}
 		for i := range blocks {
 			bl := &blocks[i]
 			t.ARow, t.A2Row, t.OutRow, t.ResRow, t.Scale, t.Shift = bl.a, bl.a2, bl.out, bl.res, bl.scale, bl.shift
@@ -116,6 +125,9 @@ func (p *product) run(o operands, blocks []block) {
 			t.OutForm, t.ResForm = bl.outForm, bl.resForm
 			for _, v := range group {
 				t.Spans = v.spans
+				if copied && !bl.empty {
+					t.K = p.panel.steps[v.vecs]
+				}
 				if p.cells {
 					p.set.TileBF16(t, bl.rows, v.vecs)
 				} else {
