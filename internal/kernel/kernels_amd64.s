@@ -23016,16 +23016,17 @@ matrix1x1_pair:
 	JE           matrix1x1_low0
 	VMOVDQU16.Z  (R10), K3, Z27
 	VADDPS       Z27, Z0, Z0
-	JMP          matrix1x1_clamp0
+	JMP          matrix1x1_added0
 
 matrix1x1_low0:
 	VPSLLD $0x10, (R10), Z27
 	VADDPS Z27, Z0, Z0
-	JMP    matrix1x1_clamp0
+	JMP    matrix1x1_added0
 
 matrix1x1_f320:
 	VADDPS (R10), Z0, Z0
 
+matrix1x1_added0:
 matrix1x1_clamp0:
 	VMAXPS       Z0, Z31, Z0
 	VBROADCASTSS 4732(R15)(CX*4), Z29
@@ -23043,16 +23044,17 @@ matrix1x1_clamp0:
 	JE           matrix1x1_low1
 	VMOVDQU16.Z  (R10), K3, Z27
 	VADDPS       Z27, Z1, Z1
-	JMP          matrix1x1_clamp1
+	JMP          matrix1x1_added1
 
 matrix1x1_low1:
 	VPSLLD $0x10, (R10), Z27
 	VADDPS Z27, Z1, Z1
-	JMP    matrix1x1_clamp1
+	JMP    matrix1x1_added1
 
 matrix1x1_f321:
 	VADDPS (R10), Z1, Z1
 
+matrix1x1_added1:
 matrix1x1_clamp1:
 	VMAXPS  Z1, Z31, Z1
 	MOVLQSX 4344(R15)(CX*4), R10
@@ -23227,19 +23229,20 @@ matrix1x2_pair:
 	VADDPS       Z27, Z0, Z0
 	VMOVDQU16.Z  64(R10), K3, Z27
 	VADDPS       Z27, Z1, Z1
-	JMP          matrix1x2_clamp0
+	JMP          matrix1x2_added0
 
 matrix1x2_low0:
 	VPSLLD $0x10, (R10), Z27
 	VADDPS Z27, Z0, Z0
 	VPSLLD $0x10, 64(R10), Z27
 	VADDPS Z27, Z1, Z1
-	JMP    matrix1x2_clamp0
+	JMP    matrix1x2_added0
 
 matrix1x2_f320:
 	VADDPS (R10), Z0, Z0
 	VADDPS 64(R10), Z1, Z1
 
+matrix1x2_added0:
 matrix1x2_clamp0:
 	VMAXPS       Z0, Z31, Z0
 	VMAXPS       Z1, Z31, Z1
@@ -23262,19 +23265,20 @@ matrix1x2_clamp0:
 	VADDPS       Z27, Z2, Z2
 	VMOVDQU16.Z  64(R10), K3, Z27
 	VADDPS       Z27, Z3, Z3
-	JMP          matrix1x2_clamp1
+	JMP          matrix1x2_added1
 
 matrix1x2_low1:
 	VPSLLD $0x10, (R10), Z27
 	VADDPS Z27, Z2, Z2
 	VPSLLD $0x10, 64(R10), Z27
 	VADDPS Z27, Z3, Z3
-	JMP    matrix1x2_clamp1
+	JMP    matrix1x2_added1
 
 matrix1x2_f321:
 	VADDPS (R10), Z2, Z2
 	VADDPS 64(R10), Z3, Z3
 
+matrix1x2_added1:
 matrix1x2_clamp1:
 	VMAXPS  Z2, Z31, Z2
 	VMAXPS  Z3, Z31, Z3
@@ -23483,7 +23487,7 @@ matrix1x3_pair:
 	VADDPS       Z27, Z1, Z1
 	VMOVDQU16.Z  128(R10), K3, Z27
 	VADDPS       Z27, Z2, Z2
-	JMP          matrix1x3_clamp0
+	JMP          matrix1x3_added0
 
 matrix1x3_low0:
 	VPSLLD $0x10, (R10), Z27
@@ -23492,13 +23496,14 @@ matrix1x3_low0:
 	VADDPS Z27, Z1, Z1
 	VPSLLD $0x10, 128(R10), Z27
 	VADDPS Z27, Z2, Z2
-	JMP    matrix1x3_clamp0
+	JMP    matrix1x3_added0
 
 matrix1x3_f320:
 	VADDPS (R10), Z0, Z0
 	VADDPS 64(R10), Z1, Z1
 	VADDPS 128(R10), Z2, Z2
 
+matrix1x3_added0:
 matrix1x3_clamp0:
 	VMAXPS       Z0, Z31, Z0
 	VMAXPS       Z1, Z31, Z1
@@ -23526,7 +23531,7 @@ matrix1x3_clamp0:
 	VADDPS       Z27, Z4, Z4
 	VMOVDQU16.Z  128(R10), K3, Z27
 	VADDPS       Z27, Z5, Z5
-	JMP          matrix1x3_clamp1
+	JMP          matrix1x3_added1
 
 matrix1x3_low1:
 	VPSLLD $0x10, (R10), Z27
@@ -23535,13 +23540,14 @@ matrix1x3_low1:
 	VADDPS Z27, Z4, Z4
 	VPSLLD $0x10, 128(R10), Z27
 	VADDPS Z27, Z5, Z5
-	JMP    matrix1x3_clamp1
+	JMP    matrix1x3_added1
 
 matrix1x3_f321:
 	VADDPS (R10), Z3, Z3
 	VADDPS 64(R10), Z4, Z4
 	VADDPS 128(R10), Z5, Z5
 
+matrix1x3_added1:
 matrix1x3_clamp1:
 	VMAXPS  Z3, Z31, Z3
 	VMAXPS  Z4, Z31, Z4
@@ -23784,7 +23790,7 @@ matrix1x4_pair:
 	VADDPS       Z27, Z2, Z2
 	VMOVDQU16.Z  192(R10), K3, Z27
 	VADDPS       Z27, Z3, Z3
-	JMP          matrix1x4_clamp0
+	JMP          matrix1x4_added0
 
 matrix1x4_low0:
 	VPSLLD $0x10, (R10), Z27
@@ -23795,7 +23801,7 @@ matrix1x4_low0:
 	VADDPS Z27, Z2, Z2
 	VPSLLD $0x10, 192(R10), Z27
 	VADDPS Z27, Z3, Z3
-	JMP    matrix1x4_clamp0
+	JMP    matrix1x4_added0
 
 matrix1x4_f320:
 	VADDPS (R10), Z0, Z0
@@ -23803,6 +23809,7 @@ matrix1x4_f320:
 	VADDPS 128(R10), Z2, Z2
 	VADDPS 192(R10), Z3, Z3
 
+matrix1x4_added0:
 matrix1x4_clamp0:
 	VMAXPS       Z0, Z31, Z0
 	VMAXPS       Z1, Z31, Z1
@@ -23835,7 +23842,7 @@ matrix1x4_clamp0:
 	VADDPS       Z27, Z6, Z6
 	VMOVDQU16.Z  192(R10), K3, Z27
 	VADDPS       Z27, Z7, Z7
-	JMP          matrix1x4_clamp1
+	JMP          matrix1x4_added1
 
 matrix1x4_low1:
 	VPSLLD $0x10, (R10), Z27
@@ -23846,7 +23853,7 @@ matrix1x4_low1:
 	VADDPS Z27, Z6, Z6
 	VPSLLD $0x10, 192(R10), Z27
 	VADDPS Z27, Z7, Z7
-	JMP    matrix1x4_clamp1
+	JMP    matrix1x4_added1
 
 matrix1x4_f321:
 	VADDPS (R10), Z4, Z4
@@ -23854,6 +23861,7 @@ matrix1x4_f321:
 	VADDPS 128(R10), Z6, Z6
 	VADDPS 192(R10), Z7, Z7
 
+matrix1x4_added1:
 matrix1x4_clamp1:
 	VMAXPS  Z4, Z31, Z4
 	VMAXPS  Z5, Z31, Z5
@@ -24050,16 +24058,17 @@ matrix2x1_pair:
 	JE           matrix2x1_low0
 	VMOVDQU16.Z  (R10), K3, Z27
 	VADDPS       Z27, Z0, Z0
-	JMP          matrix2x1_clamp0
+	JMP          matrix2x1_added0
 
 matrix2x1_low0:
 	VPSLLD $0x10, (R10), Z27
 	VADDPS Z27, Z0, Z0
-	JMP    matrix2x1_clamp0
+	JMP    matrix2x1_added0
 
 matrix2x1_f320:
 	VADDPS (R10), Z0, Z0
 
+matrix2x1_added0:
 matrix2x1_clamp0:
 	VMAXPS       Z0, Z31, Z0
 	VBROADCASTSS 4732(R15)(CX*4), Z29
@@ -24077,16 +24086,17 @@ matrix2x1_clamp0:
 	JE           matrix2x1_low1
 	VMOVDQU16.Z  (R10), K3, Z27
 	VADDPS       Z27, Z1, Z1
-	JMP          matrix2x1_clamp1
+	JMP          matrix2x1_added1
 
 matrix2x1_low1:
 	VPSLLD $0x10, (R10), Z27
 	VADDPS Z27, Z1, Z1
-	JMP    matrix2x1_clamp1
+	JMP    matrix2x1_added1
 
 matrix2x1_f321:
 	VADDPS (R10), Z1, Z1
 
+matrix2x1_added1:
 matrix2x1_clamp1:
 	VMAXPS  Z1, Z31, Z1
 	MOVLQSX 4344(R15)(CX*4), R10
@@ -24295,19 +24305,20 @@ matrix2x2_pair:
 	VADDPS       Z27, Z0, Z0
 	VMOVDQU16.Z  64(R10), K3, Z27
 	VADDPS       Z27, Z1, Z1
-	JMP          matrix2x2_clamp0
+	JMP          matrix2x2_added0
 
 matrix2x2_low0:
 	VPSLLD $0x10, (R10), Z27
 	VADDPS Z27, Z0, Z0
 	VPSLLD $0x10, 64(R10), Z27
 	VADDPS Z27, Z1, Z1
-	JMP    matrix2x2_clamp0
+	JMP    matrix2x2_added0
 
 matrix2x2_f320:
 	VADDPS (R10), Z0, Z0
 	VADDPS 64(R10), Z1, Z1
 
+matrix2x2_added0:
 matrix2x2_clamp0:
 	VMAXPS       Z0, Z31, Z0
 	VMAXPS       Z1, Z31, Z1
@@ -24330,19 +24341,20 @@ matrix2x2_clamp0:
 	VADDPS       Z27, Z2, Z2
 	VMOVDQU16.Z  64(R10), K3, Z27
 	VADDPS       Z27, Z3, Z3
-	JMP          matrix2x2_clamp1
+	JMP          matrix2x2_added1
 
 matrix2x2_low1:
 	VPSLLD $0x10, (R10), Z27
 	VADDPS Z27, Z2, Z2
 	VPSLLD $0x10, 64(R10), Z27
 	VADDPS Z27, Z3, Z3
-	JMP    matrix2x2_clamp1
+	JMP    matrix2x2_added1
 
 matrix2x2_f321:
 	VADDPS (R10), Z2, Z2
 	VADDPS 64(R10), Z3, Z3
 
+matrix2x2_added1:
 matrix2x2_clamp1:
 	VMAXPS  Z2, Z31, Z2
 	VMAXPS  Z3, Z31, Z3

@@ -191,24 +191,8 @@ func emitMatrixRow(h, vecs int, m, acc, row, at, res reg.GPPhysical, floor reg.V
 	TESTQ(at, at)
 	JS(operand.LabelRef(l("clamp")))
 	LEAQ(memIndex(res, at, 4, 0), at)
-	CMPL(field(matrix.form), imm(int(abi.Low)))
-	JL(operand.LabelRef(l("f32")))
-	JE(operand.LabelRef(l("low")))
-	for v := range vecs {
-		VMOVDQU16_Z(mem(at, v*tileLine), reg.K3, tmp)
-		VADDPS(tmp, y(h, v), y(h, v))
-	}
-	JMP(operand.LabelRef(l("clamp")))
-	Label(l("low"))
-	for v := range vecs {
-		VPSLLD(imm(16), mem(at, v*tileLine), tmp)
-		VADDPS(tmp, y(h, v), y(h, v))
-	}
-	JMP(operand.LabelRef(l("clamp")))
-	Label(l("f32"))
-	for v := range vecs {
-		VADDPS(mem(at, v*tileLine), y(h, v), y(h, v))
-	}
+	addInForm(vecs, field(matrix.form), func(v int) operand.Mem { return mem(at, v*tileLine) }, reg.K3,
+		func(v int) reg.VecPhysical { return y(h, v) }, tmp, l)
 	Label(l("clamp"))
 	for v := range vecs {
 		// As in emitEpilogue, so that a NaN is never hidden.

@@ -51,30 +51,33 @@ func addCellResidual(s isa, rows, vecs int, t, res reg.GPPhysical, acc func(r, v
 	at, high := reg.R12, reg.K2
 	highHalves(high, reg.EAX)
 	for r := range rows {
-		low := label(s, rows, vecs, fmt.Sprintf("res%dlow", r))
-		f32 := label(s, rows, vecs, fmt.Sprintf("res%df32", r))
-		next := label(s, rows, vecs, fmt.Sprintf("res%dadded", r))
 		MOVLQSX(mem(t, tile.resRow+4*r), at)
-		CMPL(mem(t, tileResForm+4*r), imm(int(abi.Low)))
-		JL(operand.LabelRef(f32))
-		JE(operand.LabelRef(low))
-		for v := range vecs {
-			VMOVDQU16_Z(memIndex(res, at, 4, v*s.bytes()), high, tmp)
-			VADDPS(tmp, acc(r, v), acc(r, v))
-		}
-		JMP(operand.LabelRef(next))
-		Label(low)
-		for v := range vecs {
-			VPSLLD(imm(16), memIndex(res, at, 4, v*s.bytes()), tmp)
-			VADDPS(tmp, acc(r, v), acc(r, v))
-		}
-		JMP(operand.LabelRef(next))
-		Label(f32)
-		for v := range vecs {
-			VADDPS(memIndex(res, at, 4, v*s.bytes()), acc(r, v), acc(r, v))
-		}
-		Label(next)
+		addInForm(vecs, mem(t, tileResForm+4*r), func(v int) operand.Mem { return memIndex(res, at, 4, v*s.bytes()) }, high,
+			func(v int) reg.VecPhysical { return acc(r, v) }, tmp, func(name string) string { return label(s, rows, vecs, fmt.Sprintf("res%d%s", r, name)) })
 	}
+}
+
+// addInForm adds the vectors at src, in the form that is stored at form, to acc; high holds the high halves of a vector.
+func addInForm(vecs int, form operand.Mem, src func(v int) operand.Mem, high reg.Register, acc func(v int) reg.VecPhysical, tmp reg.VecPhysical, lbl func(string) string) {
+	CMPL(form, imm(int(abi.Low)))
+	JL(operand.LabelRef(lbl("f32")))
+	JE(operand.LabelRef(lbl("low")))
+	for v := range vecs {
+		VMOVDQU16_Z(src(v), high, tmp)
+		VADDPS(tmp, acc(v), acc(v))
+	}
+	JMP(operand.LabelRef(lbl("added")))
+	Label(lbl("low"))
+	for v := range vecs {
+		VPSLLD(imm(16), src(v), tmp)
+		VADDPS(tmp, acc(v), acc(v))
+	}
+	JMP(operand.LabelRef(lbl("added")))
+	Label(lbl("f32"))
+	for v := range vecs {
+		VADDPS(src(v), acc(v), acc(v))
+	}
+	Label(lbl("added"))
 }
 
 // storeCells writes each row in its form; out points to the span's place in channel 0, K1 holds the lanes to write of the
