@@ -129,7 +129,11 @@ func (f *fitter) sampleError(source *study.PriorDataset) (float64, error) {
 		sample = append(sample, source.Example(i))
 	}
 	options := f.options
-	options.Weights, options.Progress = source.Prior.Weights, nil
+	options.Progress = nil
+	var err error
+	if options.Weights, err = source.Prior.Weights(); err != nil {
+		return 0, err
+	}
 	part := &study.PriorDataset{ComponentDataset: study.NewComponentDataset(f.arrays, sample), Prior: source.Prior}
 	summary, err := regress.Fit(f.cmd.Context(), part, options, func(regress.Result) error { return nil })
 	if err != nil {

@@ -126,10 +126,12 @@ func (f *fitter) regression(source regress.Source) error {
 	f.options.Progress = func(done, _ int) { bar.add(done - reported); reported = done }
 	prior, _ := source.(*study.PriorDataset)
 	f.options.Weights = nil
-	if prior != nil {
-		f.options.Weights = prior.Prior.Weights
-	}
 	var err error
+	if prior != nil {
+		if f.options.Weights, err = prior.Prior.Weights(); err != nil {
+			return err
+		}
+	}
 	f.report.Summary, err = regress.Fit(f.cmd.Context(), source, f.options, func(r regress.Result) error {
 		for i := range r.Intercept {
 			if err := f.put(r, i, r.Theta[i*p:(i+1)*p], prior); err != nil {

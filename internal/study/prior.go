@@ -20,14 +20,13 @@ type Prior struct {
 	groups  []int     // sizes of the component groups
 	factors []float64 // by which their attributions are multiplied; nil: 1
 
-	// Weights [nComponents] say how far from the attributions a regression may move each: with their mean square over the
-	// examples, relative to that over all components, and a tenth for all.
-	Weights []float64
+	nExamples int
+	weights   []float64 // nil: not asked for yet
 }
 
 // OpenPrior opens the gradient sums of the run in dir; nil where it has none that are complete.
 //
-// Cost: reads the sums of all examples twice, for what these have in common.
+// Cost: reads the sums of all examples, for what these have in common.
 func OpenPrior(dir string, m *store.Manifest) (*Prior, error) {
 	sums, err := store.OpenGradients(dir)
 	if err != nil {
@@ -43,16 +42,13 @@ func OpenPrior(dir string, m *store.Manifest) (*Prior, error) {
 	if m.SoftSHA == "" { // of rows from a file the keep values are not at hand
 		rows.Softening = softening(m, sums.Numbers())
 	}
-	p := &Prior{sums: sums, pool: gradient.NewPool(rows), groups: rows.Groups}
+	p := &Prior{sums: sums, pool: gradient.NewPool(rows), groups: rows.Groups, nExamples: m.NExamples()}
 	for i := range m.NExamples() {
 		e, err := p.read(i)
 		if err != nil {
 			return nil, errors.Join(err, sums.Close())
 		}
 		p.pool.Add(e)
-	}
-	if err := p.weigh(m.NExamples()); err != nil {
-		return nil, errors.Join(err, sums.Close())
 	}
 	return p, nil
 }
@@ -71,28 +67,35 @@ func softening(m *store.Manifest, numbers []int) *gradient.Softening {
 // leastWeight is what a component has that no example attributes anything to.
 const leastWeight = 0.1
 
-// weigh fills Weights.
-func (p *Prior) weigh(nExamples int) error {
-	p.Weights = make([]float64, len(p.sums.Softened))
+// Weights [nComponents] say how far from the attributions a regression may move each: with their mean square over the
+// examples, before any factors, relative to that over all components, and a tenth for all. They are computed once.
+//
+// Cost: estimates all examples.
+func (p *Prior) Weights() ([]float64, error) {
+	if p.weights != nil {
+		return p.weights, nil
+	}
+	weights := make([]float64, len(p.sums.Softened))
 	total := 0.0
-	err := p.Each(nExamples, func(i int) int { return i }, func(_ int, a gradient.Attributions) error {
+	err := p.each(p.nExamples, func(i int) int { return i }, p.pool.Estimate, func(_ int, a gradient.Attributions) error {
 		for c, v := range a.Theta {
-			p.Weights[c] += v * v
+			weights[c] += v * v
 			total += v * v
 		}
 		return nil
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	mean := total / float64(len(p.Weights))
-	for c, v := range p.Weights {
-		p.Weights[c] = leastWeight
+	mean := total / float64(len(weights))
+	for c, v := range weights {
+		weights[c] = leastWeight
 		if mean > 0 {
-			p.Weights[c] += v / mean
+			weights[c] += v / mean
 		}
 	}
-	return nil
+	p.weights = weights
+	return weights, nil
 }
 
 // Rows is the number of gradient rows that the attributions rest on, Missing that of others that are not complete.
@@ -133,6 +136,10 @@ func (p *Prior) estimate(e gradient.Example) gradient.Attributions {
 
 // Each estimates n examples, of which example(i) is the i-th, on all processors, and visits them in order.
 func (p *Prior) Each(n int, example func(i int) int, visit func(i int, a gradient.Attributions) error) error {
+	return p.each(n, example, p.estimate, visit)
+}
+
+func (p *Prior) each(n int, example func(i int) int, estimate func(gradient.Example) gradient.Attributions, visit func(i int, a gradient.Attributions) error) error {
 	processors := runtime.GOMAXPROCS(0)
 	for first := 0; first < n; first += processors {
 		block := make([]gradient.Attributions, min(processors, n-first))
@@ -144,7 +151,7 @@ func (p *Prior) Each(n int, example func(i int) int, visit func(i int, a gradien
 				failed = err
 				break
 			}
-			running.Go(func() { block[i] = p.estimate(e) })
+			running.Go(func() { block[i] = estimate(e) })
 		}
 		running.Wait()
 		if failed != nil {
