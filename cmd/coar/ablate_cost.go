@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"coar/internal/ablate"
 	"coar/internal/store"
 )
 
@@ -36,13 +37,10 @@ func (c *cost) String() string {
 const fewestTimed = 30
 
 // estimate measures a few rows and says what the rest will cost; nil where there is little to do. The rows of zeros and
-// ones that it measures are committed; the gradient rows, two on a few examples, are not.
+// ones that it measures are committed; the gradient rows, two per worker on a few examples, are not.
 func estimate(ctx context.Context, hard *hardWork, gradients *gradientWork) (*cost, error) {
 	m := hard.run.Manifest()
-	workers := hard.s.Engine.Workers
-	if workers <= 0 {
-		workers = runtime.GOMAXPROCS(0)
-	}
+	workers := workers(hard.s.Engine)
 	c := &cost{Rows: len(hard.todo), GradientMargins: gradients.left()}
 	if c.Rows+c.GradientMargins/m.NExamples() < max(fewestTimed, 8*workers) {
 		return nil, nil
@@ -72,10 +70,18 @@ func estimate(ctx context.Context, hard *hardWork, gradients *gradientWork) (*co
 }
 
 // timedExamples is how many examples gradient rows are timed on.
-const timedExamples = 32
+const timedExamples = 16
 
-// time returns the seconds that a margin with gradient takes, all workers at work: the second of two rows, so that
-// compiling graphs does not count.
+// workers is how many goroutines an engine may run.
+func workers(e *ablate.Engine) int {
+	if e.Workers > 0 {
+		return e.Workers
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+// time returns the seconds that a margin with gradient takes, all workers at work. They may share the examples' rows: what
+// counts is a second row for each, so that compiling graphs does not.
 func (g *gradientWork) time(ctx context.Context) (float64, error) {
 	if err := g.soft.ready(); err != nil {
 		return 0, err
@@ -91,14 +97,15 @@ func (g *gradientWork) time(ctx context.Context) (float64, error) {
 	rows := g.rows(row, roles, &reading)
 	same := func(_ int, keep []float32, wanted []bool) { rows(0, keep, wanted) }
 	var mu sync.Mutex
-	var first [2]time.Time // the end of each row's last example
-	err = g.s.Engine.EachGradient(ctx, g.s.Examples(m.Positions[:n]), 2, same, g.out, func(r, _ int, _ float32, _ []float32) error {
+	each := workers(g.s.Engine)
+	ends := make([]time.Time, 2*each) // of each row's last example
+	err = g.s.Engine.EachGradient(ctx, g.s.Examples(m.Positions[:n]), len(ends), same, g.out, func(r, _ int, _ float32, _ []float32) error {
 		mu.Lock()
 		defer mu.Unlock()
-		first[r] = time.Now()
+		ends[r] = time.Now()
 		return reading.get()
 	})
-	return first[1].Sub(first[0]).Seconds() / float64(n), err
+	return ends[2*each-1].Sub(ends[each-1]).Seconds() / float64(each*n), err
 }
 
 // seconds words a duration.

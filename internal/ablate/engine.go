@@ -256,9 +256,10 @@ const rareRemainder = 50
 
 // load brings n examples from first on into a program of a fitting size.
 func (w *worker) load(ex Examples, first, n int) (*models.Program, error) {
-	size, full := w.engine.Model.Batch(n, 1, 1), w.engine.batch(ex)
-	if spare := full - n; size < n || n > full/2 || spare*rareRemainder < ex.Len() {
-		size = full
+	full := w.engine.batch(ex)
+	size := full
+	if (full-n)*rareRemainder >= ex.Len() {
+		size = w.engine.Model.Remainder(n, full)
 	}
 	p, err := w.program(size, ex)
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -24,99 +23,96 @@ type GradientVisit func(row, example int, margin float32, gradient []float32) er
 // EachGradient runs rows 0..nRows-1 over all examples in parallel and differentiates the output of each example by every
 // wanted keep value. It computes in float32 even where the engine does not.
 //
-// All rows of one example are visited in ascending order by one goroutine; different examples may be visited at the same
+// The rows of one example are visited in ascending order, one after the other; different examples may be visited at the same
 // time. Margins and derivatives do not depend on the number of workers nor on the batch, bit for bit. A margin may differ
 // from that of Each in its last bits, and with what is wanted.
 //
 // Cost:   nRows x examples gradient rows, each 2 to 2.5 forward passes; see models.BenchmarkGradientRow.
+// Memory: 8 bytes per worker, example of a batch and component, beside the programs.
 // Errors: as Each, a derivative that is not finite, or visit's error.
 func (e *Engine) EachGradient(ctx context.Context, ex Examples, nRows int, rows GradientRows, out margin.Output, visit GradientVisit) error {
-	workers, size, err := e.startGradients(ex)
+	workers, size, last, err := e.startGradients(ex)
 	if err != nil {
 		return err
 	}
-	var next atomic.Int64
+	s := newShare(ex.Len(), nRows, size, workers, e.Model.Components())
 	group, ctx := errgroup.WithContext(ctx)
 	for _, w := range e.workers[:workers] {
-		group.Go(func() error {
-			for {
-				first := int(next.Add(1)-1) * size
-				if first >= ex.Len() {
-					return nil
-				}
-				if err := w.runGradients(ctx, ex, size, first, min(size, ex.Len()-first), nRows, rows, out, visit); err != nil {
-					return err
-				}
-			}
-		})
+		group.Go(func() error { return w.runGradients(ctx, s, last, ex, rows, out, visit) })
 	}
 	return group.Wait()
 }
 
-// startGradients makes the workers, and decides how many of them run gradients in batches of which size. Where memory is
-// bounded, the programs that run no gradients go first.
-func (e *Engine) startGradients(ex Examples) (workers, size int, err error) {
+// startGradients makes the workers, and decides how many of them run gradients in batches of which size, and which size the
+// program of the last batch has. Where memory is bounded, the programs that run no gradients go first.
+func (e *Engine) startGradients(ex Examples) (workers, size, last int, err error) {
 	if err := e.start(ex); err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
 	if e.Memory > 0 {
 		for _, w := range e.workers {
 			if err := w.releaseForward(); err != nil {
-				return 0, 0, err
+				return 0, 0, 0, err
 			}
 		}
 	}
 	workers, size = len(e.workers), e.gradientBatch(ex)
-	if e.gradientLimit > 0 {
-		size = min(size, e.gradientLimit)
-	}
+	var bytes int64 // of a worker's program
 	for e.Memory > 0 {
 		p, err := e.workers[0].gradientProgram(size, ex)
 		if err != nil {
-			return 0, 0, err
+			return 0, 0, 0, err
 		}
-		if p.Bytes()*int64(workers) <= e.Memory {
+		if bytes = p.Bytes(); bytes*int64(workers) <= e.Memory {
 			break
 		}
 		if size == 1 || e.Batch > 0 {
-			workers = min(workers, int(max(1, e.Memory/p.Bytes())))
+			workers = min(workers, int(max(1, e.Memory/bytes)))
 			break
 		}
 		if err := release(e.workers[0].gradients); err != nil {
-			return 0, 0, err
+			return 0, 0, 0, err
 		}
 		size /= 2
 		e.gradientLimit = size
 	}
-	return workers, size, nil
+	last, err = e.lastGradients(ex, size, e.Memory/int64(workers)-bytes)
+	return workers, size, last, err
 }
 
-// gradientBatch is the number of examples per run: batches are what workers share, so there must be enough of them that
-// all have work to the end.
+// gradientBatch is the number of examples per run that the model and memory propose.
 func (e *Engine) gradientBatch(ex Examples) int {
 	if e.Batch > 0 {
 		return e.Batch
 	}
-	n, workers := ex.Len(), len(e.workers)
 	_, h, w := ex.Shape()
-	size := e.Model.Batch((n+workers-1)/workers, h, w)
-	// done is the examples that a worker computes, those in vain included.
-	done := func(size int) int {
-		batches := (n + size - 1) / size
-		return (batches + workers - 1) / workers * size
-	}
-	const worth, vectors = 9. / 10, 6. / 10 // below these, a smaller batch saves more than it costs; the second where it fills no vector
-	for size > 4 {
-		least := worth
-		if size/2 < e.Set.Lanes {
-			least = vectors
-		}
-		if float64(done(size/2)) >= least*float64(done(size)) {
-			break
-		}
-		size /= 2
+	size := e.Model.Batch(ex.Len(), h, w)
+	if e.gradientLimit > 0 {
+		size = min(size, e.gradientLimit)
 	}
 	return size
+}
+
+// lastGradients is the size of the program for the last of the batches of size: a smaller one where a worker has room for it.
+func (e *Engine) lastGradients(ex Examples, size int, room int64) (int, error) {
+	n := ex.Len() % size
+	if n == 0 {
+		return size, nil
+	}
+	last := e.Model.Remainder(n, size)
+	if last == size || e.Memory == 0 {
+		return last, nil
+	}
+	first := e.workers[0]
+	p, err := first.gradientProgram(last, ex)
+	if err != nil || p.Bytes() <= room {
+		return last, err
+	}
+	delete(first.gradients, last)
+	if err := p.Close(); err != nil {
+		return 0, fmt.Errorf("ablate: close: %w", err)
+	}
+	return size, nil
 }
 
 // releaseGradients closes the programs that run gradients.
@@ -142,48 +138,78 @@ func (w *worker) gradientProgram(size int, ex Examples) (*models.Program, error)
 	return p, nil
 }
 
-// runGradients runs all rows on n examples from first on, with a program for size of them.
-func (w *worker) runGradients(ctx context.Context, ex Examples, size, first, n, nRows int, rows GradientRows, out margin.Output, visit GradientVisit) error {
-	prog, err := w.gradientProgram(size, ex)
-	if err != nil {
-		return err
-	}
-	if err := fill(prog, ex, first, n); err != nil {
-		return err
-	}
-	p, classes := w.engine.Model.Components(), w.engine.Model.Classes
-	keep, gradient, wanted, margins := make([]float32, p), make([]float32, p), make([]bool, p), make([]float32, n)
-	for r := range nRows {
+// runGradients runs the rows that s hands out, until there are no more; the last batch, if it is not full, with a program of
+// size last.
+func (w *worker) runGradients(ctx context.Context, s *share, last int, ex Examples, rows GradientRows, out margin.Output, visit GradientVisit) error {
+	p := w.engine.Model.Components()
+	keep, wanted := make([]float32, p), make([]bool, p)
+	var loaded *batch
+	var prog *models.Program
+	for {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		rows(r, keep, wanted)
+		b, r, err := s.take(ctx, loaded)
+		if err != nil || b == nil {
+			return err
+		}
+		if b != loaded {
+			size := s.size
+			if b.n < size {
+				size = last
+			}
+			if prog, err = w.gradientProgram(size, ex); err != nil {
+				return err
+			}
+			if err := fill(prog, ex, b.first, b.n); err != nil {
+				return err
+			}
+			loaded = b
+		}
+		rows(r.row, keep, wanted)
 		prog.SetKeep(keep)
 		prog.SetWanted(wanted)
-		_, err := prog.RunGradient(func(logits, dLogits []float32) error {
-			clear(dLogits)
-			for i := range n {
-				l, label := logits[i*classes:(i+1)*classes], ex.Label(first+i)
-				if err := finite(l); err != nil {
-					return fmt.Errorf("ablate: row %d, example %d: %w", r, first+i, err)
+		if err := w.runGradient(prog, b, r, ex, out); err != nil {
+			return err
+		}
+		err = s.deliver(b, r, func(r *result) error {
+			for i := range b.n {
+				if err := visit(r.row, b.first+i, r.margins[i], r.gradient[i*p:(i+1)*p]); err != nil {
+					return err
 				}
-				margins[i] = out.Of(l, label)
-				out.Gradient(l, label, dLogits[i*classes:(i+1)*classes])
 			}
 			return nil
 		})
 		if err != nil {
 			return err
 		}
-		for i := range n {
-			prog.KeepGradients(i, gradient)
-			for c, v := range gradient {
-				if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
-					return fmt.Errorf("ablate: row %d, example %d: the derivative by component %d is %v; the gradient overflows float32", r, first+i, c, v)
-				}
+	}
+}
+
+// runGradient runs the row that prog is set to on the examples of b, which it holds.
+func (w *worker) runGradient(prog *models.Program, b *batch, r *result, ex Examples, out margin.Output) error {
+	p, classes := w.engine.Model.Components(), w.engine.Model.Classes
+	_, err := prog.RunGradient(func(logits, dLogits []float32) error {
+		clear(dLogits)
+		for i := range b.n {
+			l, label := logits[i*classes:(i+1)*classes], ex.Label(b.first+i)
+			if err := finite(l); err != nil {
+				return fmt.Errorf("ablate: row %d, example %d: %w", r.row, b.first+i, err)
 			}
-			if err := visit(r, first+i, margins[i], gradient); err != nil {
-				return err
+			r.margins[i] = out.Of(l, label)
+			out.Gradient(l, label, dLogits[i*classes:(i+1)*classes])
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for i := range b.n {
+		gradient := r.gradient[i*p : (i+1)*p]
+		prog.KeepGradients(i, gradient)
+		for c, v := range gradient {
+			if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
+				return fmt.Errorf("ablate: row %d, example %d: the derivative by component %d is %v; the gradient overflows float32", r.row, b.first+i, c, v)
 			}
 		}
 	}

@@ -68,9 +68,9 @@ func eachGradient(t *testing.T, e *Engine, ex Examples, nRows int, rows Gradient
 func TestGradientsDoNotDependOnWorkersOrBatch(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 1))
 	w, ex := drawTiny(rng), drawPictures(rng, 11)
-	const nRows = 3
+	const nRows = 7
 	want := eachGradient(t, start(t, w, 1, 1), ex, nRows, softened(3), margin.Output{})
-	for _, c := range [][2]int{{1, 16}, {2, 0}, {3, 3}, {2, 4}, {1, 7}} {
+	for _, c := range [][2]int{{1, 16}, {2, 0}, {4, 16}, {3, 3}, {2, 4}, {1, 7}} {
 		got := eachGradient(t, start(t, w, c[0], c[1]), ex, nRows, softened(3), margin.Output{})
 		for r := range nRows {
 			if !slices.Equal(got.margins[r], want.margins[r]) {

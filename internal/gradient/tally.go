@@ -39,7 +39,7 @@ type Sums struct {
 }
 
 // Tally adds up the gradients of examples that are measured at the same time. Visit may be called concurrently for
-// different examples; all rows of one example come in ascending order from one goroutine.
+// different examples; all rows of one example come in ascending order, one after the other.
 type Tally struct {
 	roles [][]Role    // [nRows][nComponents]
 	open  []*openSums // [nExamples] while an example is being measured

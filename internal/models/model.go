@@ -177,6 +177,19 @@ func (m *Model) Batch(n, h, w int) int {
 	return b
 }
 
+// Remainder is the size of the run that takes the last n examples, where the others take full: where vectors are filled by
+// examples, half a batch is no faster than a whole one.
+func (m *Model) Remainder(n, full int) int {
+	parts := 4
+	if m.widest != nil {
+		parts = 2
+	}
+	if size := m.Batch(n, 1, 1); n <= size && parts*size <= full {
+		return size
+	}
+	return full
+}
+
 // Build says how a model's graph is to be built.
 type Build struct {
 	Set           *kernel.Set
