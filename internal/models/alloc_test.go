@@ -47,28 +47,19 @@ func rowAllocations(t *testing.T, w *synthetic, bf16 bool, batch, side int) floa
 	return least
 }
 
-// What a row allocates is gorgonia's own, some ten small pieces per op: its list of inputs and its log's arguments. Neither
-// wider layers, nor more of them ablated, nor larger batches add to it.
-func TestARowAllocatesNothingThatGrowsWithTheModel(t *testing.T) {
-	const slack = 2 // the runtime's own
+func TestARowAllocatesNothing(t *testing.T) {
 	for what, c := range map[string]struct {
-		small, large *synthetic
-		side         int
+		net  *synthetic
+		side int
 	}{
-		"mini ResNet":        {mini("layer.%d", 8, 1), mini("layer.%d", 40, 1), 32},
-		"vision transformer": {transformer(64, 96, 1, 4, 28, "0", "3"), transformer(128, 320, 1, 4, 28, "0", "3"), 28},
+		"mini ResNet":        {mini("layer.%d", 40, 1), 32},
+		"vision transformer": {transformer(128, 320, 1, 4, 28, "0", "3"), 28},
 	} {
 		for _, bf16 := range precisions(t) {
-			small, large := rowAllocations(t, c.small, bf16, 1, c.side), rowAllocations(t, c.large, bf16, 4, c.side)
-			if large > small+slack {
-				t.Errorf("%s, bfloat16 %t: %g allocations per row, %g of a wider one with a larger batch", what, bf16, small, large)
+			if n := rowAllocations(t, c.net, bf16, 4, c.side); n > 0 {
+				t.Errorf("%s, bfloat16 %t: %g allocations per row", what, bf16, n)
 			}
 		}
-	}
-	const perOp = 10
-	few, many := rowAllocations(t, mini("layer.%d", 8, 1), false, 1, 32), rowAllocations(t, mini("layer.%d", 8, 5), false, 1, 32)
-	if more := many - few; more > 8*perOp+slack {
-		t.Errorf("eight convolutions more allocate %g times more per row, want at most %d each", more, perOp)
 	}
 }
 

@@ -1,8 +1,6 @@
 package nn
 
 import (
-	"fmt"
-
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -110,9 +108,9 @@ func (s *second) work([]G.Value) (flops, bytes float64) { return 0, 0 }
 
 // backward is a compiled backward pass.
 type backward struct {
-	vm   G.VM
-	seed []float32 // [size, classes], the gradient of the logits
-	raws map[string]*rawRows
+	machine *machine
+	seed    []float32 // [size, classes], the gradient of the logits
+	raws    map[string]*rawRows
 }
 
 // compileBackward closes the backward graph of a program whose class scores are in last.
@@ -144,7 +142,10 @@ func (b *Builder) compileBackward(p *Program, last *Map) error {
 		return err
 	}
 	p.bytes += b.bytes - before
-	back.vm = G.NewTapeMachine(b.graph)
+	var err error
+	if back.machine, err = b.newMachine(); err != nil {
+		return err
+	}
 	p.back = back
 	return nil
 }
@@ -203,9 +204,8 @@ func (p *Program) RunGradient(seed func(logits, dLogits []float32) error) ([]flo
 	for _, r := range p.back.raws {
 		clear(r.gradient)
 	}
-	p.back.vm.Reset()
-	if err := p.back.vm.RunAll(); err != nil {
-		return nil, fmt.Errorf("nn: run backward graph: %w", err)
+	if err := p.back.machine.run(); err != nil {
+		return nil, err
 	}
 	return logits, nil
 }

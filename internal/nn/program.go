@@ -1,7 +1,6 @@
 package nn
 
 import (
-	"errors"
 	"fmt"
 
 	G "gorgonia.org/gorgonia"
@@ -15,8 +14,8 @@ type Program struct {
 	keeps   map[string][]float32
 	classes int
 	bytes   int64
-	vm      G.VM
-	logits  G.Value
+	forward *machine
+	logits  []float32
 	back    *backward // nil: the program runs no gradients
 }
 
@@ -33,8 +32,11 @@ func (b *Builder) Compile(last *Map) (*Program, error) {
 		return nil, err
 	}
 	p := &Program{size: b.size, images: b.images.Data().([]float32), batch: b.batch, keeps: b.keeps, classes: last.C, bytes: b.bytes + b.work.bytes()}
-	G.Read(out, &p.logits)
-	p.vm = G.NewTapeMachine(b.graph)
+	var err error
+	if p.forward, err = b.newMachine(); err != nil {
+		return nil, err
+	}
+	p.logits = b.ops[out].memory()
 	if b.tape != nil {
 		if err := b.compileBackward(p, last); err != nil {
 			return nil, err
@@ -73,32 +75,14 @@ func (p *Program) Keep(key string) []float32 { return p.keeps[key] }
 
 // Run computes the logits [Size, classes] of the loaded examples under the keep vectors. The result is valid until the next Run.
 func (p *Program) Run() ([]float32, error) {
-	p.vm.Reset()
-	if err := p.vm.RunAll(); err != nil {
-		return nil, fmt.Errorf("nn: run graph: %w", err)
+	if err := p.forward.run(); err != nil {
+		return nil, err
 	}
-	return floats(p.logits), nil
+	return p.logits, nil
 }
 
-// Close releases the machines and the memory; the program cannot be run again.
-//
-// gorgonia's machine has a finalizer and its graph writes to p.logits, so that a program which still held its machine would
-// be a cycle that the collector never frees.
+// Close releases the memory; the program cannot be run again.
 func (p *Program) Close() error {
-	var errs []error
-	for _, vm := range []G.VM{p.vm, p.backVM()} {
-		if vm != nil {
-			errs = append(errs, vm.Close())
-		}
-	}
 	*p = Program{size: p.size, classes: p.classes, bytes: p.bytes}
-	return errors.Join(errs...)
-}
-
-// backVM is the machine of the backward graph, nil where there is none.
-func (p *Program) backVM() G.VM {
-	if p.back == nil {
-		return nil
-	}
-	return p.back.vm
+	return nil
 }

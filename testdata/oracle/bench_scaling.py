@@ -6,7 +6,7 @@
 COAR is the program's path. Needs numpy alone: weights are drawn with the shapes that testdata/margins lists and written as
 .safetensors. Times are coar's own for the rows, writing and syncing included; memory is the largest resident set of the process.
 """
-import argparse, json, os, struct, subprocess, sys, tempfile
+import argparse, itertools, json, os, struct, subprocess, sys, tempfile
 import numpy as np
 
 MARGINS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "margins")
@@ -64,15 +64,22 @@ def images(directory, n, side):
     return f"npy:{x},{y}"
 
 
-def ablate(coar, d, run, data, rows, *extra):
+def start(coar, d, run, data, rows, *extra):
+    return subprocess.Popen([coar, "ablate", os.path.join(d, run), "--json", "--quiet", "--weights", os.path.join(d, "w.safetensors"), "--data", data,
+                             "-m", str(rows), "--gradients", "0", *extra], stdout=subprocess.PIPE, text=True)
+
+
+def finish(p):
     """One coar ablate: its report, and the largest resident set in MB."""
-    p = subprocess.Popen([coar, "ablate", os.path.join(d, run), "--json", "--quiet", "--weights", os.path.join(d, "w.safetensors"), "--data", data,
-                          "-m", str(rows), "--gradients", "0", *extra], stdout=subprocess.PIPE, text=True)
     report = p.stdout.read()
     _, status, usage = os.wait4(p.pid, 0)
     if status:
         sys.exit("coar ablate failed")
     return json.loads(report), usage.ru_maxrss / 1024
+
+
+def ablate(*args):
+    return finish(start(*args))
 
 
 def table(title, *head):
@@ -84,16 +91,21 @@ def line(*cells):
 
 
 def workers(coar):
-    table("Speed-up of two workers, medians of 5 runs each, alternating", "model", "margins/s, 1 worker", "2 workers", "speed-up")
+    table("Speed-up of two workers, medians of 5 rounds; beside it what two processes of one worker reach together, which share nothing but the machine",
+          "model", "margins/s, 1 worker", "2 workers", "2 processes", "speed-up", "of 2 processes")
     for name, side, n, rows, fraction in (("resnet20", 32, 100, 120, .1), ("mini_resnet_32", 32, 32, 300, .1), ("resnet18_224", 224, 16, 24, .05), ("vit_b_16", 224, 4, 4, .05)):
         with tempfile.TemporaryDirectory() as d:
             weights(name, os.path.join(d, "w.safetensors"))
-            data, speed = images(d, n, side), {1: [], 2: []}
-            for i in range(10):
-                w = 1 + i % 2
-                speed[w].append(ablate(coar, d, f"run{i}", data, rows, "--fraction", str(fraction), "--workers", str(w))[0]["margins_per_second"])
-            one, two = (float(np.median(speed[w])) for w in (1, 2))
-            line(name, f"{one:.1f}", f"{two:.1f}", f"{two / one:.2f}")
+            data, runs, rates = images(d, n, side), itertools.count(), {"one": [], "two": [], "apart": []}
+
+            def begin(workers):
+                return start(coar, d, f"run{next(runs)}", data, rows, "--fraction", str(fraction), "--workers", str(workers))
+
+            for _ in range(5):
+                for way, processes in (("one", [1]), ("two", [2]), ("apart", [1, 1])):
+                    rates[way].append(sum(finish(p)[0]["margins_per_second"] for p in [begin(w) for w in processes]))
+            one, two, apart = (float(np.median(rates[way])) for way in ("one", "two", "apart"))
+            line(name, f"{one:.1f}", f"{two:.1f}", f"{apart:.1f}", f"{two / one:.2f}", f"{apart / one:.2f}")
 
 
 def examples(coar):
