@@ -2,7 +2,6 @@ package ablate
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"runtime"
@@ -60,15 +59,13 @@ func (e *Engine) start(ex Examples) error {
 		e.limit = math.MaxInt
 	}
 	if e.batch(ex) > e.planned {
-		if err := e.Close(); err != nil {
-			return err
-		}
+		e.Close()
 		if err := e.plan(ex); err != nil {
 			return err
 		}
 	}
 	if e.Memory > 0 {
-		return e.releaseGradients()
+		e.releaseGradients()
 	}
 	return nil
 }
@@ -94,9 +91,7 @@ func (e *Engine) plan(ex Examples) error {
 		if e.room = e.Memory/int64(n) - bytes; e.room >= 0 || last {
 			break
 		}
-		if err := p.Close(); err != nil {
-			return fmt.Errorf("ablate: close: %w", err)
-		}
+		p.Close()
 		delete(first.programs, size)
 		e.limit = size / 2
 	}
@@ -109,34 +104,28 @@ func (e *Engine) plan(ex Examples) error {
 }
 
 // Close releases the compiled graphs.
-func (e *Engine) Close() error {
+func (e *Engine) Close() {
 	for _, w := range e.workers {
-		if err := errors.Join(w.releaseForward(), release(w.gradients)); err != nil {
-			return err
-		}
+		w.releaseForward()
+		release(w.gradients)
 	}
 	e.workers, e.planned = nil, 0
-	return nil
 }
 
 // releaseForward closes the programs that run no gradients.
-func (w *worker) releaseForward() error {
+func (w *worker) releaseForward() {
 	w.beside = 0
-	return release(w.programs)
+	release(w.programs)
 }
 
 // release closes programs and forgets them.
-func release(programs map[int]*models.Program) error {
+func release(programs map[int]*models.Program) {
 	for size, p := range programs {
 		delete(programs, size)
-		if size != p.Size() { // it stands in for a smaller one
-			continue
-		}
-		if err := p.Close(); err != nil {
-			return fmt.Errorf("ablate: close: %w", err)
+		if size == p.Size() { // else it stands in for a smaller one
+			p.Close()
 		}
 	}
-	return nil
 }
 
 // task is a run of rows over a run of examples.
@@ -294,9 +283,7 @@ func (w *worker) program(size int, ex Examples) (*models.Program, error) {
 	}
 	if size < w.engine.planned {
 		if w.beside+p.Bytes() > w.engine.room {
-			if err := p.Close(); err != nil {
-				return nil, fmt.Errorf("ablate: close: %w", err)
-			}
+			p.Close()
 			if p, err = w.program(w.engine.planned, ex); err != nil {
 				return nil, err
 			}

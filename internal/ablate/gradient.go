@@ -2,7 +2,6 @@ package ablate
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 
@@ -51,9 +50,7 @@ func (e *Engine) startGradients(ex Examples) (workers, size, last int, err error
 	}
 	if e.Memory > 0 {
 		for _, w := range e.workers {
-			if err := w.releaseForward(); err != nil {
-				return 0, 0, 0, err
-			}
+			w.releaseForward()
 		}
 	}
 	workers, size = len(e.workers), e.gradientBatch(ex)
@@ -70,9 +67,7 @@ func (e *Engine) startGradients(ex Examples) (workers, size, last int, err error
 			workers = min(workers, int(max(1, e.Memory/bytes)))
 			break
 		}
-		if err := release(e.workers[0].gradients); err != nil {
-			return 0, 0, 0, err
-		}
+		release(e.workers[0].gradients)
 		size /= 2
 		e.gradientLimit = size
 	}
@@ -109,19 +104,15 @@ func (e *Engine) lastGradients(ex Examples, size int, room int64) (int, error) {
 		return last, err
 	}
 	delete(first.gradients, last)
-	if err := p.Close(); err != nil {
-		return 0, fmt.Errorf("ablate: close: %w", err)
-	}
+	p.Close()
 	return size, nil
 }
 
 // releaseGradients closes the programs that run gradients.
-func (e *Engine) releaseGradients() error {
-	var errs []error
+func (e *Engine) releaseGradients() {
 	for _, w := range e.workers {
-		errs = append(errs, release(w.gradients))
+		release(w.gradients)
 	}
-	return errors.Join(errs...)
 }
 
 // gradientProgram returns the worker's program for size examples per run.

@@ -124,9 +124,7 @@ func start(t *testing.T, w tiny, workers, batch int) *Engine {
 	}
 	e := &Engine{Model: m, Set: set, Workers: workers, Batch: batch}
 	t.Cleanup(func() {
-		if err := e.Close(); err != nil {
-			t.Error(err)
-		}
+		e.Close()
 	})
 	return e
 }

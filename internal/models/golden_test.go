@@ -217,9 +217,7 @@ func checkGolden(t *testing.T, set *kernel.Set, bf16 bool, g golden) float64 {
 				}
 			}
 		}
-		if err := prog.Close(); err != nil {
-			t.Fatal(err)
-		}
+		prog.Close()
 	}
 	return worst
 }

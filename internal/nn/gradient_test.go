@@ -117,9 +117,7 @@ func (g gradientNet) differentiate(t *testing.T, set *kernel.Set, size, side int
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := p.Close(); err != nil {
-			t.Error(err)
-		}
+		p.Close()
 	})
 	return p
 }

@@ -82,7 +82,4 @@ func (p *Program) Run() ([]float32, error) {
 }
 
 // Close releases the memory; the program cannot be run again.
-func (p *Program) Close() error {
-	*p = Program{size: p.size, classes: p.classes, bytes: p.bytes}
-	return nil
-}
+func (p *Program) Close() { *p = Program{size: p.size, classes: p.classes, bytes: p.bytes} }

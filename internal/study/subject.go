@@ -105,7 +105,7 @@ func (s *Subject) Close() error {
 		}
 	}
 	if s.Engine != nil {
-		keep(s.Engine.Close())
+		s.Engine.Close()
 	}
 	if s.Source != nil {
 		keep(s.Source.Close())
