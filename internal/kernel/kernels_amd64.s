@@ -22913,7 +22913,7 @@ TEXT ·matrix1x1AMX(SB), NOSPLIT, $8-8
 	BYTE         $0x02
 	VMOVDQU32    interleave<>+0(SB), Z30
 	VPXORD       Z31, Z31, Z31
-	CMPQ         4328(R15), $0x00
+	CMPQ         4352(R15), $0x00
 	JNE          matrix1x1_floor
 	MOVL         $0xff800000, AX
 	VPBROADCASTD AX, Z31
@@ -22921,9 +22921,9 @@ TEXT ·matrix1x1AMX(SB), NOSPLIT, $8-8
 matrix1x1_floor:
 	MOVL   $0xaaaaaaaa, AX
 	KMOVD  AX, K3
-	MOVQ   4280(R15), R14
-	MOVQ   4288(R15), R13
-	MOVQ   4304(R15), R11
+	MOVQ   4304(R15), R14
+	MOVQ   4312(R15), R13
+	MOVQ   4328(R15), R11
 	SHLQ   $0x02, R11
 	MOVQ   4216(R15), R9
 	IMUL3Q $0x00000400, R9, R9
@@ -22932,20 +22932,38 @@ matrix1x1_floor:
 	LEAQ   (BX)(R9*1), DX
 
 matrix1x1_span:
-	SUBQ    $0x01, R13
-	JL      matrix1x1_done
-	MOVQ    $0x00000040, R12
-	MOVQ    4312(R15), BP
-	MOVQ    4160(R15), SI
-	MOVQ    4184(R15), DI
-	MOVLQSX (R14), R10
-	LEAQ    (DI)(R10*4), DI
+	SUBQ $0x01, R13
+	JL   matrix1x1_done
+	CMPQ 4368(R15), $0x00
+	JNE  matrix1x1_resume
 
 	// TILEZERO T0
 	LONG $0x497be2c4
 	BYTE $0xc0
-	MOVQ 4208(R15), R8
-	MOVQ 4216(R15), R9
+	JMP  matrix1x1_started
+
+matrix1x1_resume:
+	MOVQ   R14, R10
+	SUBQ   4304(R15), R10
+	IMUL3Q $0x00000100, R10, R10
+	ADDQ   4280(R15), R10
+	MOVQ   $0x00000040, R12
+
+	// TILELOADD (R10)(R12*1), T0
+	LONG $0x4b7b82c4
+	BYTE $0x04
+	BYTE $0x22
+	ADDQ $0x00000400, R10
+
+matrix1x1_started:
+	MOVQ    $0x00000040, R12
+	MOVQ    4336(R15), BP
+	MOVQ    4160(R15), SI
+	MOVQ    4184(R15), DI
+	MOVLQSX (R14), R10
+	LEAQ    (DI)(R10*4), DI
+	MOVQ    4208(R15), R8
+	MOVQ    4216(R15), R9
 
 matrix1x1_step:
 	SUBQ       $0x01, R9
@@ -22978,15 +22996,32 @@ matrix1x1_step:
 	JMP  matrix1x1_step
 
 matrix1x1_reduced:
-	MOVQ $0x00000040, R12
+	CMPQ   4376(R15), $0x00
+	JE     matrix1x1_finish
+	MOVQ   R14, R10
+	SUBQ   4304(R15), R10
+	IMUL3Q $0x00000100, R10, R10
+	ADDQ   4280(R15), R10
+	MOVQ   $0x00000040, R12
+
+	// TILESTORED T0, (R10)(R12*1)
+	LONG $0x4b7a82c4
+	BYTE $0x04
+	BYTE $0x22
+	ADDQ $0x00000400, R10
+	JMP  matrix1x1_next
+
+matrix1x1_finish:
 	LEAQ (R15), SI
-	LEAQ (SI), R10
+	LEAQ (R15), R10
+	MOVQ $0x00000040, R12
 
 	// TILESTORED T0, (R10)(R12*1)
 	LONG    $0x4b7a82c4
 	BYTE    $0x04
 	BYTE    $0x22
-	MOVQ    4320(R15), R9
+	ADDQ    $0x00000400, R10
+	MOVQ    4344(R15), R9
 	MOVQ    4232(R15), DI
 	MOVLQSX 4(R14), R10
 	LEAQ    (DI)(R10*4), DI
@@ -23001,17 +23036,17 @@ matrix1x1_reduced:
 	XORQ    CX, CX
 
 matrix1x1_pair:
-	VBROADCASTSS 4728(R15)(CX*4), Z29
-	VBROADCASTSS 4856(R15)(CX*4), Z28
+	VBROADCASTSS 4768(R15)(CX*4), Z29
+	VBROADCASTSS 4896(R15)(CX*4), Z28
 	VPXORD       Z27, Z27, Z27
 	VCMPPS       $0x04, Z27, Z29, K2
 	VMOVUPS.Z    (SI), K2, Z0
 	VFMADD213PS  Z28, Z29, Z0
-	MOVLQSX      4472(R15)(CX*4), R10
+	MOVLQSX      4512(R15)(CX*4), R10
 	TESTQ        R10, R10
 	JS           matrix1x1_clamp0
 	LEAQ         (R8)(R10*4), R10
-	CMPL         4600(R15)(CX*4), $0x01
+	CMPL         4640(R15)(CX*4), $0x01
 	JL           matrix1x1_f320
 	JE           matrix1x1_low0
 	VMOVDQU16.Z  (R10), K3, Z27
@@ -23029,17 +23064,17 @@ matrix1x1_f320:
 matrix1x1_added0:
 matrix1x1_clamp0:
 	VMAXPS       Z0, Z31, Z0
-	VBROADCASTSS 4732(R15)(CX*4), Z29
-	VBROADCASTSS 4860(R15)(CX*4), Z28
+	VBROADCASTSS 4772(R15)(CX*4), Z29
+	VBROADCASTSS 4900(R15)(CX*4), Z28
 	VPXORD       Z27, Z27, Z27
 	VCMPPS       $0x04, Z27, Z29, K2
 	VMOVUPS.Z    64(SI), K2, Z1
 	VFMADD213PS  Z28, Z29, Z1
-	MOVLQSX      4476(R15)(CX*4), R10
+	MOVLQSX      4516(R15)(CX*4), R10
 	TESTQ        R10, R10
 	JS           matrix1x1_clamp1
 	LEAQ         (R8)(R10*4), R10
-	CMPL         4604(R15)(CX*4), $0x01
+	CMPL         4644(R15)(CX*4), $0x01
 	JL           matrix1x1_f321
 	JE           matrix1x1_low1
 	VMOVDQU16.Z  (R10), K3, Z27
@@ -23057,8 +23092,8 @@ matrix1x1_f321:
 matrix1x1_added1:
 matrix1x1_clamp1:
 	VMAXPS  Z1, Z31, Z1
-	MOVLQSX 4344(R15)(CX*4), R10
-	CMPQ    4336(R15), $0x00
+	MOVLQSX 4384(R15)(CX*4), R10
+	CMPQ    4360(R15), $0x00
 	JE      matrix1x1_outf32
 
 	// VCVTNE2PS2BF16 Z0, Z1, Z29
@@ -23070,7 +23105,7 @@ matrix1x1_clamp1:
 
 matrix1x1_outf32:
 	VMOVUPS Z0, K1, (DI)(R10*4)
-	MOVLQSX 4348(R15)(CX*4), R10
+	MOVLQSX 4388(R15)(CX*4), R10
 	TESTQ   R10, R10
 	JS      matrix1x1_stored
 	VMOVUPS Z1, K1, (DI)(R10*4)
@@ -23080,6 +23115,8 @@ matrix1x1_stored:
 	ADDQ $0x02, CX
 	CMPQ CX, R9
 	JL   matrix1x1_pair
+
+matrix1x1_next:
 	ADDQ $0x10, R14
 	JMP  matrix1x1_span
 
@@ -23101,7 +23138,7 @@ TEXT ·matrix1x2AMX(SB), NOSPLIT, $8-8
 	BYTE         $0x02
 	VMOVDQU32    interleave<>+0(SB), Z30
 	VPXORD       Z31, Z31, Z31
-	CMPQ         4328(R15), $0x00
+	CMPQ         4352(R15), $0x00
 	JNE          matrix1x2_floor
 	MOVL         $0xff800000, AX
 	VPBROADCASTD AX, Z31
@@ -23109,9 +23146,9 @@ TEXT ·matrix1x2AMX(SB), NOSPLIT, $8-8
 matrix1x2_floor:
 	MOVL   $0xaaaaaaaa, AX
 	KMOVD  AX, K3
-	MOVQ   4280(R15), R14
-	MOVQ   4288(R15), R13
-	MOVQ   4304(R15), R11
+	MOVQ   4304(R15), R14
+	MOVQ   4312(R15), R13
+	MOVQ   4328(R15), R11
 	SHLQ   $0x02, R11
 	MOVQ   4216(R15), R9
 	IMUL3Q $0x00000400, R9, R9
@@ -23120,14 +23157,10 @@ matrix1x2_floor:
 	LEAQ   (BX)(R9*1), DX
 
 matrix1x2_span:
-	SUBQ    $0x01, R13
-	JL      matrix1x2_done
-	MOVQ    $0x00000040, R12
-	MOVQ    4312(R15), BP
-	MOVQ    4160(R15), SI
-	MOVQ    4184(R15), DI
-	MOVLQSX (R14), R10
-	LEAQ    (DI)(R10*4), DI
+	SUBQ $0x01, R13
+	JL   matrix1x2_done
+	CMPQ 4368(R15), $0x00
+	JNE  matrix1x2_resume
 
 	// TILEZERO T0
 	LONG $0x497be2c4
@@ -23136,8 +23169,36 @@ matrix1x2_span:
 	// TILEZERO T1
 	LONG $0x497be2c4
 	BYTE $0xc8
-	MOVQ 4208(R15), R8
-	MOVQ 4216(R15), R9
+	JMP  matrix1x2_started
+
+matrix1x2_resume:
+	MOVQ   R14, R10
+	SUBQ   4304(R15), R10
+	IMUL3Q $0x00000100, R10, R10
+	ADDQ   4280(R15), R10
+	MOVQ   $0x00000080, R12
+
+	// TILELOADD (R10)(R12*1), T0
+	LONG $0x4b7b82c4
+	BYTE $0x04
+	BYTE $0x22
+	ADDQ $0x00000040, R10
+
+	// TILELOADD (R10)(R12*1), T1
+	LONG $0x4b7b82c4
+	BYTE $0x0c
+	BYTE $0x22
+	ADDQ $0x000007c0, R10
+
+matrix1x2_started:
+	MOVQ    $0x00000040, R12
+	MOVQ    4336(R15), BP
+	MOVQ    4160(R15), SI
+	MOVQ    4184(R15), DI
+	MOVLQSX (R14), R10
+	LEAQ    (DI)(R10*4), DI
+	MOVQ    4208(R15), R8
+	MOVQ    4216(R15), R9
 
 matrix1x2_step:
 	SUBQ       $0x01, R9
@@ -23181,21 +23242,44 @@ matrix1x2_step:
 	JMP  matrix1x2_step
 
 matrix1x2_reduced:
-	MOVQ $0x00000080, R12
-	LEAQ (R15), SI
-	LEAQ (SI), R10
+	CMPQ   4376(R15), $0x00
+	JE     matrix1x2_finish
+	MOVQ   R14, R10
+	SUBQ   4304(R15), R10
+	IMUL3Q $0x00000100, R10, R10
+	ADDQ   4280(R15), R10
+	MOVQ   $0x00000080, R12
 
 	// TILESTORED T0, (R10)(R12*1)
 	LONG $0x4b7a82c4
 	BYTE $0x04
 	BYTE $0x22
-	LEAQ 64(SI), R10
+	ADDQ $0x00000040, R10
+
+	// TILESTORED T1, (R10)(R12*1)
+	LONG $0x4b7a82c4
+	BYTE $0x0c
+	BYTE $0x22
+	ADDQ $0x000007c0, R10
+	JMP  matrix1x2_next
+
+matrix1x2_finish:
+	LEAQ (R15), SI
+	LEAQ (R15), R10
+	MOVQ $0x00000080, R12
+
+	// TILESTORED T0, (R10)(R12*1)
+	LONG $0x4b7a82c4
+	BYTE $0x04
+	BYTE $0x22
+	ADDQ $0x00000040, R10
 
 	// TILESTORED T1, (R10)(R12*1)
 	LONG    $0x4b7a82c4
 	BYTE    $0x0c
 	BYTE    $0x22
-	MOVQ    4320(R15), R9
+	ADDQ    $0x000007c0, R10
+	MOVQ    4344(R15), R9
 	MOVQ    4232(R15), DI
 	MOVLQSX 4(R14), R10
 	LEAQ    (DI)(R10*4), DI
@@ -23210,19 +23294,19 @@ matrix1x2_reduced:
 	XORQ    CX, CX
 
 matrix1x2_pair:
-	VBROADCASTSS 4728(R15)(CX*4), Z29
-	VBROADCASTSS 4856(R15)(CX*4), Z28
+	VBROADCASTSS 4768(R15)(CX*4), Z29
+	VBROADCASTSS 4896(R15)(CX*4), Z28
 	VPXORD       Z27, Z27, Z27
 	VCMPPS       $0x04, Z27, Z29, K2
 	VMOVUPS.Z    (SI), K2, Z0
 	VFMADD213PS  Z28, Z29, Z0
 	VMOVUPS.Z    64(SI), K2, Z1
 	VFMADD213PS  Z28, Z29, Z1
-	MOVLQSX      4472(R15)(CX*4), R10
+	MOVLQSX      4512(R15)(CX*4), R10
 	TESTQ        R10, R10
 	JS           matrix1x2_clamp0
 	LEAQ         (R8)(R10*4), R10
-	CMPL         4600(R15)(CX*4), $0x01
+	CMPL         4640(R15)(CX*4), $0x01
 	JL           matrix1x2_f320
 	JE           matrix1x2_low0
 	VMOVDQU16.Z  (R10), K3, Z27
@@ -23246,19 +23330,19 @@ matrix1x2_added0:
 matrix1x2_clamp0:
 	VMAXPS       Z0, Z31, Z0
 	VMAXPS       Z1, Z31, Z1
-	VBROADCASTSS 4732(R15)(CX*4), Z29
-	VBROADCASTSS 4860(R15)(CX*4), Z28
+	VBROADCASTSS 4772(R15)(CX*4), Z29
+	VBROADCASTSS 4900(R15)(CX*4), Z28
 	VPXORD       Z27, Z27, Z27
 	VCMPPS       $0x04, Z27, Z29, K2
 	VMOVUPS.Z    128(SI), K2, Z2
 	VFMADD213PS  Z28, Z29, Z2
 	VMOVUPS.Z    192(SI), K2, Z3
 	VFMADD213PS  Z28, Z29, Z3
-	MOVLQSX      4476(R15)(CX*4), R10
+	MOVLQSX      4516(R15)(CX*4), R10
 	TESTQ        R10, R10
 	JS           matrix1x2_clamp1
 	LEAQ         (R8)(R10*4), R10
-	CMPL         4604(R15)(CX*4), $0x01
+	CMPL         4644(R15)(CX*4), $0x01
 	JL           matrix1x2_f321
 	JE           matrix1x2_low1
 	VMOVDQU16.Z  (R10), K3, Z27
@@ -23282,8 +23366,8 @@ matrix1x2_added1:
 matrix1x2_clamp1:
 	VMAXPS  Z2, Z31, Z2
 	VMAXPS  Z3, Z31, Z3
-	MOVLQSX 4344(R15)(CX*4), R10
-	CMPQ    4336(R15), $0x00
+	MOVLQSX 4384(R15)(CX*4), R10
+	CMPQ    4360(R15), $0x00
 	JE      matrix1x2_outf32
 
 	// VCVTNE2PS2BF16 Z0, Z2, Z29
@@ -23302,7 +23386,7 @@ matrix1x2_clamp1:
 matrix1x2_outf32:
 	VMOVUPS Z0, (DI)(R10*4)
 	VMOVUPS Z1, K1, 64(DI)(R10*4)
-	MOVLQSX 4348(R15)(CX*4), R10
+	MOVLQSX 4388(R15)(CX*4), R10
 	TESTQ   R10, R10
 	JS      matrix1x2_stored
 	VMOVUPS Z2, (DI)(R10*4)
@@ -23313,6 +23397,8 @@ matrix1x2_stored:
 	ADDQ $0x02, CX
 	CMPQ CX, R9
 	JL   matrix1x2_pair
+
+matrix1x2_next:
 	ADDQ $0x10, R14
 	JMP  matrix1x2_span
 
@@ -23334,7 +23420,7 @@ TEXT ·matrix1x3AMX(SB), NOSPLIT, $8-8
 	BYTE         $0x02
 	VMOVDQU32    interleave<>+0(SB), Z30
 	VPXORD       Z31, Z31, Z31
-	CMPQ         4328(R15), $0x00
+	CMPQ         4352(R15), $0x00
 	JNE          matrix1x3_floor
 	MOVL         $0xff800000, AX
 	VPBROADCASTD AX, Z31
@@ -23342,9 +23428,9 @@ TEXT ·matrix1x3AMX(SB), NOSPLIT, $8-8
 matrix1x3_floor:
 	MOVL   $0xaaaaaaaa, AX
 	KMOVD  AX, K3
-	MOVQ   4280(R15), R14
-	MOVQ   4288(R15), R13
-	MOVQ   4304(R15), R11
+	MOVQ   4304(R15), R14
+	MOVQ   4312(R15), R13
+	MOVQ   4328(R15), R11
 	SHLQ   $0x02, R11
 	MOVQ   4216(R15), R9
 	IMUL3Q $0x00000400, R9, R9
@@ -23353,14 +23439,10 @@ matrix1x3_floor:
 	LEAQ   (BX)(R9*1), DX
 
 matrix1x3_span:
-	SUBQ    $0x01, R13
-	JL      matrix1x3_done
-	MOVQ    $0x00000040, R12
-	MOVQ    4312(R15), BP
-	MOVQ    4160(R15), SI
-	MOVQ    4184(R15), DI
-	MOVLQSX (R14), R10
-	LEAQ    (DI)(R10*4), DI
+	SUBQ $0x01, R13
+	JL   matrix1x3_done
+	CMPQ 4368(R15), $0x00
+	JNE  matrix1x3_resume
 
 	// TILEZERO T0
 	LONG $0x497be2c4
@@ -23373,8 +23455,42 @@ matrix1x3_span:
 	// TILEZERO T2
 	LONG $0x497be2c4
 	BYTE $0xd0
-	MOVQ 4208(R15), R8
-	MOVQ 4216(R15), R9
+	JMP  matrix1x3_started
+
+matrix1x3_resume:
+	MOVQ   R14, R10
+	SUBQ   4304(R15), R10
+	IMUL3Q $0x00000100, R10, R10
+	ADDQ   4280(R15), R10
+	MOVQ   $0x000000c0, R12
+
+	// TILELOADD (R10)(R12*1), T0
+	LONG $0x4b7b82c4
+	BYTE $0x04
+	BYTE $0x22
+	ADDQ $0x00000040, R10
+
+	// TILELOADD (R10)(R12*1), T1
+	LONG $0x4b7b82c4
+	BYTE $0x0c
+	BYTE $0x22
+	ADDQ $0x00000040, R10
+
+	// TILELOADD (R10)(R12*1), T2
+	LONG $0x4b7b82c4
+	BYTE $0x14
+	BYTE $0x22
+	ADDQ $0x00000b80, R10
+
+matrix1x3_started:
+	MOVQ    $0x00000040, R12
+	MOVQ    4336(R15), BP
+	MOVQ    4160(R15), SI
+	MOVQ    4184(R15), DI
+	MOVLQSX (R14), R10
+	LEAQ    (DI)(R10*4), DI
+	MOVQ    4208(R15), R8
+	MOVQ    4216(R15), R9
 
 matrix1x3_step:
 	SUBQ       $0x01, R9
@@ -23429,27 +23545,56 @@ matrix1x3_step:
 	JMP  matrix1x3_step
 
 matrix1x3_reduced:
-	MOVQ $0x000000c0, R12
-	LEAQ (R15), SI
-	LEAQ (SI), R10
+	CMPQ   4376(R15), $0x00
+	JE     matrix1x3_finish
+	MOVQ   R14, R10
+	SUBQ   4304(R15), R10
+	IMUL3Q $0x00000100, R10, R10
+	ADDQ   4280(R15), R10
+	MOVQ   $0x000000c0, R12
 
 	// TILESTORED T0, (R10)(R12*1)
 	LONG $0x4b7a82c4
 	BYTE $0x04
 	BYTE $0x22
-	LEAQ 64(SI), R10
+	ADDQ $0x00000040, R10
 
 	// TILESTORED T1, (R10)(R12*1)
 	LONG $0x4b7a82c4
 	BYTE $0x0c
 	BYTE $0x22
-	LEAQ 128(SI), R10
+	ADDQ $0x00000040, R10
+
+	// TILESTORED T2, (R10)(R12*1)
+	LONG $0x4b7a82c4
+	BYTE $0x14
+	BYTE $0x22
+	ADDQ $0x00000b80, R10
+	JMP  matrix1x3_next
+
+matrix1x3_finish:
+	LEAQ (R15), SI
+	LEAQ (R15), R10
+	MOVQ $0x000000c0, R12
+
+	// TILESTORED T0, (R10)(R12*1)
+	LONG $0x4b7a82c4
+	BYTE $0x04
+	BYTE $0x22
+	ADDQ $0x00000040, R10
+
+	// TILESTORED T1, (R10)(R12*1)
+	LONG $0x4b7a82c4
+	BYTE $0x0c
+	BYTE $0x22
+	ADDQ $0x00000040, R10
 
 	// TILESTORED T2, (R10)(R12*1)
 	LONG    $0x4b7a82c4
 	BYTE    $0x14
 	BYTE    $0x22
-	MOVQ    4320(R15), R9
+	ADDQ    $0x00000b80, R10
+	MOVQ    4344(R15), R9
 	MOVQ    4232(R15), DI
 	MOVLQSX 4(R14), R10
 	LEAQ    (DI)(R10*4), DI
@@ -23464,8 +23609,8 @@ matrix1x3_reduced:
 	XORQ    CX, CX
 
 matrix1x3_pair:
-	VBROADCASTSS 4728(R15)(CX*4), Z29
-	VBROADCASTSS 4856(R15)(CX*4), Z28
+	VBROADCASTSS 4768(R15)(CX*4), Z29
+	VBROADCASTSS 4896(R15)(CX*4), Z28
 	VPXORD       Z27, Z27, Z27
 	VCMPPS       $0x04, Z27, Z29, K2
 	VMOVUPS.Z    (SI), K2, Z0
@@ -23474,11 +23619,11 @@ matrix1x3_pair:
 	VFMADD213PS  Z28, Z29, Z1
 	VMOVUPS.Z    128(SI), K2, Z2
 	VFMADD213PS  Z28, Z29, Z2
-	MOVLQSX      4472(R15)(CX*4), R10
+	MOVLQSX      4512(R15)(CX*4), R10
 	TESTQ        R10, R10
 	JS           matrix1x3_clamp0
 	LEAQ         (R8)(R10*4), R10
-	CMPL         4600(R15)(CX*4), $0x01
+	CMPL         4640(R15)(CX*4), $0x01
 	JL           matrix1x3_f320
 	JE           matrix1x3_low0
 	VMOVDQU16.Z  (R10), K3, Z27
@@ -23508,8 +23653,8 @@ matrix1x3_clamp0:
 	VMAXPS       Z0, Z31, Z0
 	VMAXPS       Z1, Z31, Z1
 	VMAXPS       Z2, Z31, Z2
-	VBROADCASTSS 4732(R15)(CX*4), Z29
-	VBROADCASTSS 4860(R15)(CX*4), Z28
+	VBROADCASTSS 4772(R15)(CX*4), Z29
+	VBROADCASTSS 4900(R15)(CX*4), Z28
 	VPXORD       Z27, Z27, Z27
 	VCMPPS       $0x04, Z27, Z29, K2
 	VMOVUPS.Z    192(SI), K2, Z3
@@ -23518,11 +23663,11 @@ matrix1x3_clamp0:
 	VFMADD213PS  Z28, Z29, Z4
 	VMOVUPS.Z    320(SI), K2, Z5
 	VFMADD213PS  Z28, Z29, Z5
-	MOVLQSX      4476(R15)(CX*4), R10
+	MOVLQSX      4516(R15)(CX*4), R10
 	TESTQ        R10, R10
 	JS           matrix1x3_clamp1
 	LEAQ         (R8)(R10*4), R10
-	CMPL         4604(R15)(CX*4), $0x01
+	CMPL         4644(R15)(CX*4), $0x01
 	JL           matrix1x3_f321
 	JE           matrix1x3_low1
 	VMOVDQU16.Z  (R10), K3, Z27
@@ -23552,8 +23697,8 @@ matrix1x3_clamp1:
 	VMAXPS  Z3, Z31, Z3
 	VMAXPS  Z4, Z31, Z4
 	VMAXPS  Z5, Z31, Z5
-	MOVLQSX 4344(R15)(CX*4), R10
-	CMPQ    4336(R15), $0x00
+	MOVLQSX 4384(R15)(CX*4), R10
+	CMPQ    4360(R15), $0x00
 	JE      matrix1x3_outf32
 
 	// VCVTNE2PS2BF16 Z0, Z3, Z29
@@ -23579,7 +23724,7 @@ matrix1x3_outf32:
 	VMOVUPS Z0, (DI)(R10*4)
 	VMOVUPS Z1, 64(DI)(R10*4)
 	VMOVUPS Z2, K1, 128(DI)(R10*4)
-	MOVLQSX 4348(R15)(CX*4), R10
+	MOVLQSX 4388(R15)(CX*4), R10
 	TESTQ   R10, R10
 	JS      matrix1x3_stored
 	VMOVUPS Z3, (DI)(R10*4)
@@ -23591,6 +23736,8 @@ matrix1x3_stored:
 	ADDQ $0x02, CX
 	CMPQ CX, R9
 	JL   matrix1x3_pair
+
+matrix1x3_next:
 	ADDQ $0x10, R14
 	JMP  matrix1x3_span
 
@@ -23612,7 +23759,7 @@ TEXT ·matrix1x4AMX(SB), NOSPLIT, $8-8
 	BYTE         $0x02
 	VMOVDQU32    interleave<>+0(SB), Z30
 	VPXORD       Z31, Z31, Z31
-	CMPQ         4328(R15), $0x00
+	CMPQ         4352(R15), $0x00
 	JNE          matrix1x4_floor
 	MOVL         $0xff800000, AX
 	VPBROADCASTD AX, Z31
@@ -23620,9 +23767,9 @@ TEXT ·matrix1x4AMX(SB), NOSPLIT, $8-8
 matrix1x4_floor:
 	MOVL   $0xaaaaaaaa, AX
 	KMOVD  AX, K3
-	MOVQ   4280(R15), R14
-	MOVQ   4288(R15), R13
-	MOVQ   4304(R15), R11
+	MOVQ   4304(R15), R14
+	MOVQ   4312(R15), R13
+	MOVQ   4328(R15), R11
 	SHLQ   $0x02, R11
 	MOVQ   4216(R15), R9
 	IMUL3Q $0x00000400, R9, R9
@@ -23631,14 +23778,10 @@ matrix1x4_floor:
 	LEAQ   (BX)(R9*1), DX
 
 matrix1x4_span:
-	SUBQ    $0x01, R13
-	JL      matrix1x4_done
-	MOVQ    $0x00000040, R12
-	MOVQ    4312(R15), BP
-	MOVQ    4160(R15), SI
-	MOVQ    4184(R15), DI
-	MOVLQSX (R14), R10
-	LEAQ    (DI)(R10*4), DI
+	SUBQ $0x01, R13
+	JL   matrix1x4_done
+	CMPQ 4368(R15), $0x00
+	JNE  matrix1x4_resume
 
 	// TILEZERO T0
 	LONG $0x497be2c4
@@ -23655,8 +23798,48 @@ matrix1x4_span:
 	// TILEZERO T3
 	LONG $0x497be2c4
 	BYTE $0xd8
-	MOVQ 4208(R15), R8
-	MOVQ 4216(R15), R9
+	JMP  matrix1x4_started
+
+matrix1x4_resume:
+	MOVQ   R14, R10
+	SUBQ   4304(R15), R10
+	IMUL3Q $0x00000100, R10, R10
+	ADDQ   4280(R15), R10
+	MOVQ   $0x00000100, R12
+
+	// TILELOADD (R10)(R12*1), T0
+	LONG $0x4b7b82c4
+	BYTE $0x04
+	BYTE $0x22
+	ADDQ $0x00000040, R10
+
+	// TILELOADD (R10)(R12*1), T1
+	LONG $0x4b7b82c4
+	BYTE $0x0c
+	BYTE $0x22
+	ADDQ $0x00000040, R10
+
+	// TILELOADD (R10)(R12*1), T2
+	LONG $0x4b7b82c4
+	BYTE $0x14
+	BYTE $0x22
+	ADDQ $0x00000040, R10
+
+	// TILELOADD (R10)(R12*1), T3
+	LONG $0x4b7b82c4
+	BYTE $0x1c
+	BYTE $0x22
+	ADDQ $0x00000f40, R10
+
+matrix1x4_started:
+	MOVQ    $0x00000040, R12
+	MOVQ    4336(R15), BP
+	MOVQ    4160(R15), SI
+	MOVQ    4184(R15), DI
+	MOVLQSX (R14), R10
+	LEAQ    (DI)(R10*4), DI
+	MOVQ    4208(R15), R8
+	MOVQ    4216(R15), R9
 
 matrix1x4_step:
 	SUBQ       $0x01, R9
@@ -23722,33 +23905,68 @@ matrix1x4_step:
 	JMP  matrix1x4_step
 
 matrix1x4_reduced:
-	MOVQ $0x00000100, R12
-	LEAQ (R15), SI
-	LEAQ (SI), R10
+	CMPQ   4376(R15), $0x00
+	JE     matrix1x4_finish
+	MOVQ   R14, R10
+	SUBQ   4304(R15), R10
+	IMUL3Q $0x00000100, R10, R10
+	ADDQ   4280(R15), R10
+	MOVQ   $0x00000100, R12
 
 	// TILESTORED T0, (R10)(R12*1)
 	LONG $0x4b7a82c4
 	BYTE $0x04
 	BYTE $0x22
-	LEAQ 64(SI), R10
+	ADDQ $0x00000040, R10
 
 	// TILESTORED T1, (R10)(R12*1)
 	LONG $0x4b7a82c4
 	BYTE $0x0c
 	BYTE $0x22
-	LEAQ 128(SI), R10
+	ADDQ $0x00000040, R10
 
 	// TILESTORED T2, (R10)(R12*1)
 	LONG $0x4b7a82c4
 	BYTE $0x14
 	BYTE $0x22
-	LEAQ 192(SI), R10
+	ADDQ $0x00000040, R10
+
+	// TILESTORED T3, (R10)(R12*1)
+	LONG $0x4b7a82c4
+	BYTE $0x1c
+	BYTE $0x22
+	ADDQ $0x00000f40, R10
+	JMP  matrix1x4_next
+
+matrix1x4_finish:
+	LEAQ (R15), SI
+	LEAQ (R15), R10
+	MOVQ $0x00000100, R12
+
+	// TILESTORED T0, (R10)(R12*1)
+	LONG $0x4b7a82c4
+	BYTE $0x04
+	BYTE $0x22
+	ADDQ $0x00000040, R10
+
+	// TILESTORED T1, (R10)(R12*1)
+	LONG $0x4b7a82c4
+	BYTE $0x0c
+	BYTE $0x22
+	ADDQ $0x00000040, R10
+
+	// TILESTORED T2, (R10)(R12*1)
+	LONG $0x4b7a82c4
+	BYTE $0x14
+	BYTE $0x22
+	ADDQ $0x00000040, R10
 
 	// TILESTORED T3, (R10)(R12*1)
 	LONG    $0x4b7a82c4
 	BYTE    $0x1c
 	BYTE    $0x22
-	MOVQ    4320(R15), R9
+	ADDQ    $0x00000f40, R10
+	MOVQ    4344(R15), R9
 	MOVQ    4232(R15), DI
 	MOVLQSX 4(R14), R10
 	LEAQ    (DI)(R10*4), DI
@@ -23763,8 +23981,8 @@ matrix1x4_reduced:
 	XORQ    CX, CX
 
 matrix1x4_pair:
-	VBROADCASTSS 4728(R15)(CX*4), Z29
-	VBROADCASTSS 4856(R15)(CX*4), Z28
+	VBROADCASTSS 4768(R15)(CX*4), Z29
+	VBROADCASTSS 4896(R15)(CX*4), Z28
 	VPXORD       Z27, Z27, Z27
 	VCMPPS       $0x04, Z27, Z29, K2
 	VMOVUPS.Z    (SI), K2, Z0
@@ -23775,11 +23993,11 @@ matrix1x4_pair:
 	VFMADD213PS  Z28, Z29, Z2
 	VMOVUPS.Z    192(SI), K2, Z3
 	VFMADD213PS  Z28, Z29, Z3
-	MOVLQSX      4472(R15)(CX*4), R10
+	MOVLQSX      4512(R15)(CX*4), R10
 	TESTQ        R10, R10
 	JS           matrix1x4_clamp0
 	LEAQ         (R8)(R10*4), R10
-	CMPL         4600(R15)(CX*4), $0x01
+	CMPL         4640(R15)(CX*4), $0x01
 	JL           matrix1x4_f320
 	JE           matrix1x4_low0
 	VMOVDQU16.Z  (R10), K3, Z27
@@ -23815,8 +24033,8 @@ matrix1x4_clamp0:
 	VMAXPS       Z1, Z31, Z1
 	VMAXPS       Z2, Z31, Z2
 	VMAXPS       Z3, Z31, Z3
-	VBROADCASTSS 4732(R15)(CX*4), Z29
-	VBROADCASTSS 4860(R15)(CX*4), Z28
+	VBROADCASTSS 4772(R15)(CX*4), Z29
+	VBROADCASTSS 4900(R15)(CX*4), Z28
 	VPXORD       Z27, Z27, Z27
 	VCMPPS       $0x04, Z27, Z29, K2
 	VMOVUPS.Z    256(SI), K2, Z4
@@ -23827,11 +24045,11 @@ matrix1x4_clamp0:
 	VFMADD213PS  Z28, Z29, Z6
 	VMOVUPS.Z    448(SI), K2, Z7
 	VFMADD213PS  Z28, Z29, Z7
-	MOVLQSX      4476(R15)(CX*4), R10
+	MOVLQSX      4516(R15)(CX*4), R10
 	TESTQ        R10, R10
 	JS           matrix1x4_clamp1
 	LEAQ         (R8)(R10*4), R10
-	CMPL         4604(R15)(CX*4), $0x01
+	CMPL         4644(R15)(CX*4), $0x01
 	JL           matrix1x4_f321
 	JE           matrix1x4_low1
 	VMOVDQU16.Z  (R10), K3, Z27
@@ -23867,8 +24085,8 @@ matrix1x4_clamp1:
 	VMAXPS  Z5, Z31, Z5
 	VMAXPS  Z6, Z31, Z6
 	VMAXPS  Z7, Z31, Z7
-	MOVLQSX 4344(R15)(CX*4), R10
-	CMPQ    4336(R15), $0x00
+	MOVLQSX 4384(R15)(CX*4), R10
+	CMPQ    4360(R15), $0x00
 	JE      matrix1x4_outf32
 
 	// VCVTNE2PS2BF16 Z0, Z4, Z29
@@ -23901,7 +24119,7 @@ matrix1x4_outf32:
 	VMOVUPS Z1, 64(DI)(R10*4)
 	VMOVUPS Z2, 128(DI)(R10*4)
 	VMOVUPS Z3, K1, 192(DI)(R10*4)
-	MOVLQSX 4348(R15)(CX*4), R10
+	MOVLQSX 4388(R15)(CX*4), R10
 	TESTQ   R10, R10
 	JS      matrix1x4_stored
 	VMOVUPS Z4, (DI)(R10*4)
@@ -23914,6 +24132,8 @@ matrix1x4_stored:
 	ADDQ $0x02, CX
 	CMPQ CX, R9
 	JL   matrix1x4_pair
+
+matrix1x4_next:
 	ADDQ $0x10, R14
 	JMP  matrix1x4_span
 
@@ -23935,7 +24155,7 @@ TEXT ·matrix2x1AMX(SB), NOSPLIT, $8-8
 	BYTE         $0x02
 	VMOVDQU32    interleave<>+0(SB), Z30
 	VPXORD       Z31, Z31, Z31
-	CMPQ         4328(R15), $0x00
+	CMPQ         4352(R15), $0x00
 	JNE          matrix2x1_floor
 	MOVL         $0xff800000, AX
 	VPBROADCASTD AX, Z31
@@ -23943,9 +24163,9 @@ TEXT ·matrix2x1AMX(SB), NOSPLIT, $8-8
 matrix2x1_floor:
 	MOVL   $0xaaaaaaaa, AX
 	KMOVD  AX, K3
-	MOVQ   4280(R15), R14
-	MOVQ   4288(R15), R13
-	MOVQ   4304(R15), R11
+	MOVQ   4304(R15), R14
+	MOVQ   4312(R15), R13
+	MOVQ   4328(R15), R11
 	SHLQ   $0x02, R11
 	MOVQ   4216(R15), R9
 	IMUL3Q $0x00000800, R9, R9
@@ -23954,14 +24174,10 @@ matrix2x1_floor:
 	LEAQ   (BX)(R9*1), DX
 
 matrix2x1_span:
-	SUBQ    $0x01, R13
-	JL      matrix2x1_done
-	MOVQ    $0x00000040, R12
-	MOVQ    4312(R15), BP
-	MOVQ    4160(R15), SI
-	MOVQ    4184(R15), DI
-	MOVLQSX (R14), R10
-	LEAQ    (DI)(R10*4), DI
+	SUBQ $0x01, R13
+	JL   matrix2x1_done
+	CMPQ 4368(R15), $0x00
+	JNE  matrix2x1_resume
 
 	// TILEZERO T0
 	LONG $0x497be2c4
@@ -23970,8 +24186,36 @@ matrix2x1_span:
 	// TILEZERO T1
 	LONG $0x497be2c4
 	BYTE $0xc8
-	MOVQ 4208(R15), R8
-	MOVQ 4216(R15), R9
+	JMP  matrix2x1_started
+
+matrix2x1_resume:
+	MOVQ   R14, R10
+	SUBQ   4304(R15), R10
+	IMUL3Q $0x00000100, R10, R10
+	ADDQ   4280(R15), R10
+	MOVQ   $0x00000040, R12
+
+	// TILELOADD (R10)(R12*1), T0
+	LONG $0x4b7b82c4
+	BYTE $0x04
+	BYTE $0x22
+	ADDQ $0x00000400, R10
+
+	// TILELOADD (R10)(R12*1), T1
+	LONG $0x4b7b82c4
+	BYTE $0x0c
+	BYTE $0x22
+	ADDQ $0x00000400, R10
+
+matrix2x1_started:
+	MOVQ    $0x00000040, R12
+	MOVQ    4336(R15), BP
+	MOVQ    4160(R15), SI
+	MOVQ    4184(R15), DI
+	MOVLQSX (R14), R10
+	LEAQ    (DI)(R10*4), DI
+	MOVQ    4208(R15), R8
+	MOVQ    4216(R15), R9
 
 matrix2x1_step:
 	SUBQ       $0x01, R9
@@ -24014,21 +24258,44 @@ matrix2x1_step:
 	JMP  matrix2x1_step
 
 matrix2x1_reduced:
-	MOVQ $0x00000040, R12
-	LEAQ (R15), SI
-	LEAQ (SI), R10
+	CMPQ   4376(R15), $0x00
+	JE     matrix2x1_finish
+	MOVQ   R14, R10
+	SUBQ   4304(R15), R10
+	IMUL3Q $0x00000100, R10, R10
+	ADDQ   4280(R15), R10
+	MOVQ   $0x00000040, R12
 
 	// TILESTORED T0, (R10)(R12*1)
 	LONG $0x4b7a82c4
 	BYTE $0x04
 	BYTE $0x22
-	LEAQ 1024(SI), R10
+	ADDQ $0x00000400, R10
+
+	// TILESTORED T1, (R10)(R12*1)
+	LONG $0x4b7a82c4
+	BYTE $0x0c
+	BYTE $0x22
+	ADDQ $0x00000400, R10
+	JMP  matrix2x1_next
+
+matrix2x1_finish:
+	LEAQ (R15), SI
+	LEAQ (R15), R10
+	MOVQ $0x00000040, R12
+
+	// TILESTORED T0, (R10)(R12*1)
+	LONG $0x4b7a82c4
+	BYTE $0x04
+	BYTE $0x22
+	ADDQ $0x00000400, R10
 
 	// TILESTORED T1, (R10)(R12*1)
 	LONG    $0x4b7a82c4
 	BYTE    $0x0c
 	BYTE    $0x22
-	MOVQ    4320(R15), R9
+	ADDQ    $0x00000400, R10
+	MOVQ    4344(R15), R9
 	MOVQ    4232(R15), DI
 	MOVLQSX 4(R14), R10
 	LEAQ    (DI)(R10*4), DI
@@ -24043,17 +24310,17 @@ matrix2x1_reduced:
 	XORQ    CX, CX
 
 matrix2x1_pair:
-	VBROADCASTSS 4728(R15)(CX*4), Z29
-	VBROADCASTSS 4856(R15)(CX*4), Z28
+	VBROADCASTSS 4768(R15)(CX*4), Z29
+	VBROADCASTSS 4896(R15)(CX*4), Z28
 	VPXORD       Z27, Z27, Z27
 	VCMPPS       $0x04, Z27, Z29, K2
 	VMOVUPS.Z    (SI), K2, Z0
 	VFMADD213PS  Z28, Z29, Z0
-	MOVLQSX      4472(R15)(CX*4), R10
+	MOVLQSX      4512(R15)(CX*4), R10
 	TESTQ        R10, R10
 	JS           matrix2x1_clamp0
 	LEAQ         (R8)(R10*4), R10
-	CMPL         4600(R15)(CX*4), $0x01
+	CMPL         4640(R15)(CX*4), $0x01
 	JL           matrix2x1_f320
 	JE           matrix2x1_low0
 	VMOVDQU16.Z  (R10), K3, Z27
@@ -24071,17 +24338,17 @@ matrix2x1_f320:
 matrix2x1_added0:
 matrix2x1_clamp0:
 	VMAXPS       Z0, Z31, Z0
-	VBROADCASTSS 4732(R15)(CX*4), Z29
-	VBROADCASTSS 4860(R15)(CX*4), Z28
+	VBROADCASTSS 4772(R15)(CX*4), Z29
+	VBROADCASTSS 4900(R15)(CX*4), Z28
 	VPXORD       Z27, Z27, Z27
 	VCMPPS       $0x04, Z27, Z29, K2
 	VMOVUPS.Z    64(SI), K2, Z1
 	VFMADD213PS  Z28, Z29, Z1
-	MOVLQSX      4476(R15)(CX*4), R10
+	MOVLQSX      4516(R15)(CX*4), R10
 	TESTQ        R10, R10
 	JS           matrix2x1_clamp1
 	LEAQ         (R8)(R10*4), R10
-	CMPL         4604(R15)(CX*4), $0x01
+	CMPL         4644(R15)(CX*4), $0x01
 	JL           matrix2x1_f321
 	JE           matrix2x1_low1
 	VMOVDQU16.Z  (R10), K3, Z27
@@ -24099,8 +24366,8 @@ matrix2x1_f321:
 matrix2x1_added1:
 matrix2x1_clamp1:
 	VMAXPS  Z1, Z31, Z1
-	MOVLQSX 4344(R15)(CX*4), R10
-	CMPQ    4336(R15), $0x00
+	MOVLQSX 4384(R15)(CX*4), R10
+	CMPQ    4360(R15), $0x00
 	JE      matrix2x1_outf32
 
 	// VCVTNE2PS2BF16 Z0, Z1, Z29
@@ -24112,7 +24379,7 @@ matrix2x1_clamp1:
 
 matrix2x1_outf32:
 	VMOVUPS Z0, K1, (DI)(R10*4)
-	MOVLQSX 4348(R15)(CX*4), R10
+	MOVLQSX 4388(R15)(CX*4), R10
 	TESTQ   R10, R10
 	JS      matrix2x1_stored
 	VMOVUPS Z1, K1, (DI)(R10*4)
@@ -24122,6 +24389,8 @@ matrix2x1_stored:
 	ADDQ $0x02, CX
 	CMPQ CX, R9
 	JL   matrix2x1_pair
+
+matrix2x1_next:
 	ADDQ $0x10, R14
 	JMP  matrix2x1_span
 
@@ -24143,7 +24412,7 @@ TEXT ·matrix2x2AMX(SB), NOSPLIT, $8-8
 	BYTE         $0x02
 	VMOVDQU32    interleave<>+0(SB), Z30
 	VPXORD       Z31, Z31, Z31
-	CMPQ         4328(R15), $0x00
+	CMPQ         4352(R15), $0x00
 	JNE          matrix2x2_floor
 	MOVL         $0xff800000, AX
 	VPBROADCASTD AX, Z31
@@ -24151,9 +24420,9 @@ TEXT ·matrix2x2AMX(SB), NOSPLIT, $8-8
 matrix2x2_floor:
 	MOVL   $0xaaaaaaaa, AX
 	KMOVD  AX, K3
-	MOVQ   4280(R15), R14
-	MOVQ   4288(R15), R13
-	MOVQ   4304(R15), R11
+	MOVQ   4304(R15), R14
+	MOVQ   4312(R15), R13
+	MOVQ   4328(R15), R11
 	SHLQ   $0x02, R11
 	MOVQ   4216(R15), R9
 	IMUL3Q $0x00000800, R9, R9
@@ -24162,14 +24431,10 @@ matrix2x2_floor:
 	LEAQ   (BX)(R9*1), DX
 
 matrix2x2_span:
-	SUBQ    $0x01, R13
-	JL      matrix2x2_done
-	MOVQ    $0x00000040, R12
-	MOVQ    4312(R15), BP
-	MOVQ    4160(R15), SI
-	MOVQ    4184(R15), DI
-	MOVLQSX (R14), R10
-	LEAQ    (DI)(R10*4), DI
+	SUBQ $0x01, R13
+	JL   matrix2x2_done
+	CMPQ 4368(R15), $0x00
+	JNE  matrix2x2_resume
 
 	// TILEZERO T0
 	LONG $0x497be2c4
@@ -24186,8 +24451,48 @@ matrix2x2_span:
 	// TILEZERO T3
 	LONG $0x497be2c4
 	BYTE $0xd8
-	MOVQ 4208(R15), R8
-	MOVQ 4216(R15), R9
+	JMP  matrix2x2_started
+
+matrix2x2_resume:
+	MOVQ   R14, R10
+	SUBQ   4304(R15), R10
+	IMUL3Q $0x00000100, R10, R10
+	ADDQ   4280(R15), R10
+	MOVQ   $0x00000080, R12
+
+	// TILELOADD (R10)(R12*1), T0
+	LONG $0x4b7b82c4
+	BYTE $0x04
+	BYTE $0x22
+	ADDQ $0x00000040, R10
+
+	// TILELOADD (R10)(R12*1), T1
+	LONG $0x4b7b82c4
+	BYTE $0x0c
+	BYTE $0x22
+	ADDQ $0x000007c0, R10
+
+	// TILELOADD (R10)(R12*1), T2
+	LONG $0x4b7b82c4
+	BYTE $0x14
+	BYTE $0x22
+	ADDQ $0x00000040, R10
+
+	// TILELOADD (R10)(R12*1), T3
+	LONG $0x4b7b82c4
+	BYTE $0x1c
+	BYTE $0x22
+	ADDQ $0x000007c0, R10
+
+matrix2x2_started:
+	MOVQ    $0x00000040, R12
+	MOVQ    4336(R15), BP
+	MOVQ    4160(R15), SI
+	MOVQ    4184(R15), DI
+	MOVLQSX (R14), R10
+	LEAQ    (DI)(R10*4), DI
+	MOVQ    4208(R15), R8
+	MOVQ    4216(R15), R9
 
 matrix2x2_step:
 	SUBQ       $0x01, R9
@@ -24245,33 +24550,68 @@ matrix2x2_step:
 	JMP  matrix2x2_step
 
 matrix2x2_reduced:
-	MOVQ $0x00000080, R12
-	LEAQ (R15), SI
-	LEAQ (SI), R10
+	CMPQ   4376(R15), $0x00
+	JE     matrix2x2_finish
+	MOVQ   R14, R10
+	SUBQ   4304(R15), R10
+	IMUL3Q $0x00000100, R10, R10
+	ADDQ   4280(R15), R10
+	MOVQ   $0x00000080, R12
 
 	// TILESTORED T0, (R10)(R12*1)
 	LONG $0x4b7a82c4
 	BYTE $0x04
 	BYTE $0x22
-	LEAQ 64(SI), R10
+	ADDQ $0x00000040, R10
 
 	// TILESTORED T1, (R10)(R12*1)
 	LONG $0x4b7a82c4
 	BYTE $0x0c
 	BYTE $0x22
-	LEAQ 2048(SI), R10
+	ADDQ $0x000007c0, R10
 
 	// TILESTORED T2, (R10)(R12*1)
 	LONG $0x4b7a82c4
 	BYTE $0x14
 	BYTE $0x22
-	LEAQ 2112(SI), R10
+	ADDQ $0x00000040, R10
+
+	// TILESTORED T3, (R10)(R12*1)
+	LONG $0x4b7a82c4
+	BYTE $0x1c
+	BYTE $0x22
+	ADDQ $0x000007c0, R10
+	JMP  matrix2x2_next
+
+matrix2x2_finish:
+	LEAQ (R15), SI
+	LEAQ (R15), R10
+	MOVQ $0x00000080, R12
+
+	// TILESTORED T0, (R10)(R12*1)
+	LONG $0x4b7a82c4
+	BYTE $0x04
+	BYTE $0x22
+	ADDQ $0x00000040, R10
+
+	// TILESTORED T1, (R10)(R12*1)
+	LONG $0x4b7a82c4
+	BYTE $0x0c
+	BYTE $0x22
+	ADDQ $0x000007c0, R10
+
+	// TILESTORED T2, (R10)(R12*1)
+	LONG $0x4b7a82c4
+	BYTE $0x14
+	BYTE $0x22
+	ADDQ $0x00000040, R10
 
 	// TILESTORED T3, (R10)(R12*1)
 	LONG    $0x4b7a82c4
 	BYTE    $0x1c
 	BYTE    $0x22
-	MOVQ    4320(R15), R9
+	ADDQ    $0x000007c0, R10
+	MOVQ    4344(R15), R9
 	MOVQ    4232(R15), DI
 	MOVLQSX 4(R14), R10
 	LEAQ    (DI)(R10*4), DI
@@ -24286,19 +24626,19 @@ matrix2x2_reduced:
 	XORQ    CX, CX
 
 matrix2x2_pair:
-	VBROADCASTSS 4728(R15)(CX*4), Z29
-	VBROADCASTSS 4856(R15)(CX*4), Z28
+	VBROADCASTSS 4768(R15)(CX*4), Z29
+	VBROADCASTSS 4896(R15)(CX*4), Z28
 	VPXORD       Z27, Z27, Z27
 	VCMPPS       $0x04, Z27, Z29, K2
 	VMOVUPS.Z    (SI), K2, Z0
 	VFMADD213PS  Z28, Z29, Z0
 	VMOVUPS.Z    64(SI), K2, Z1
 	VFMADD213PS  Z28, Z29, Z1
-	MOVLQSX      4472(R15)(CX*4), R10
+	MOVLQSX      4512(R15)(CX*4), R10
 	TESTQ        R10, R10
 	JS           matrix2x2_clamp0
 	LEAQ         (R8)(R10*4), R10
-	CMPL         4600(R15)(CX*4), $0x01
+	CMPL         4640(R15)(CX*4), $0x01
 	JL           matrix2x2_f320
 	JE           matrix2x2_low0
 	VMOVDQU16.Z  (R10), K3, Z27
@@ -24322,19 +24662,19 @@ matrix2x2_added0:
 matrix2x2_clamp0:
 	VMAXPS       Z0, Z31, Z0
 	VMAXPS       Z1, Z31, Z1
-	VBROADCASTSS 4732(R15)(CX*4), Z29
-	VBROADCASTSS 4860(R15)(CX*4), Z28
+	VBROADCASTSS 4772(R15)(CX*4), Z29
+	VBROADCASTSS 4900(R15)(CX*4), Z28
 	VPXORD       Z27, Z27, Z27
 	VCMPPS       $0x04, Z27, Z29, K2
 	VMOVUPS.Z    128(SI), K2, Z2
 	VFMADD213PS  Z28, Z29, Z2
 	VMOVUPS.Z    192(SI), K2, Z3
 	VFMADD213PS  Z28, Z29, Z3
-	MOVLQSX      4476(R15)(CX*4), R10
+	MOVLQSX      4516(R15)(CX*4), R10
 	TESTQ        R10, R10
 	JS           matrix2x2_clamp1
 	LEAQ         (R8)(R10*4), R10
-	CMPL         4604(R15)(CX*4), $0x01
+	CMPL         4644(R15)(CX*4), $0x01
 	JL           matrix2x2_f321
 	JE           matrix2x2_low1
 	VMOVDQU16.Z  (R10), K3, Z27
@@ -24358,8 +24698,8 @@ matrix2x2_added1:
 matrix2x2_clamp1:
 	VMAXPS  Z2, Z31, Z2
 	VMAXPS  Z3, Z31, Z3
-	MOVLQSX 4344(R15)(CX*4), R10
-	CMPQ    4336(R15), $0x00
+	MOVLQSX 4384(R15)(CX*4), R10
+	CMPQ    4360(R15), $0x00
 	JE      matrix2x2_outf32
 
 	// VCVTNE2PS2BF16 Z0, Z2, Z29
@@ -24378,7 +24718,7 @@ matrix2x2_clamp1:
 matrix2x2_outf32:
 	VMOVUPS Z0, (DI)(R10*4)
 	VMOVUPS Z1, K1, 64(DI)(R10*4)
-	MOVLQSX 4348(R15)(CX*4), R10
+	MOVLQSX 4388(R15)(CX*4), R10
 	TESTQ   R10, R10
 	JS      matrix2x2_stored
 	VMOVUPS Z2, (DI)(R10*4)
@@ -24389,6 +24729,8 @@ matrix2x2_stored:
 	ADDQ $0x02, CX
 	CMPQ CX, R9
 	JL   matrix2x2_pair
+
+matrix2x2_next:
 	ADDQ $0x10, R14
 	JMP  matrix2x2_span
 

@@ -14,6 +14,7 @@ const (
 	MatrixSide    = abi.MatrixSide
 	MatrixRows    = abi.MatrixRows
 	MatrixWeights = abi.MatrixWeights
+	MatrixSums    = abi.MatrixSums
 )
 
 // matrix is the kernels of a matrix unit, the products by sides of rows and vectors, each less one.

@@ -93,11 +93,34 @@ func matrixElement(m *Matrix, s Span, sides, r, j int) float64 {
 	return y
 }
 
-// checkMatrix runs a block and fails where Out differs from the definition, be it where it had to stay as it was.
+// runInParts runs a block whose reduction pauses after every so many steps.
+func runInParts(set *Set, m *Matrix, sides, vecs, part int) {
+	steps, a := m.Steps, m.A
+	m.Sums = make([]float32, len(m.Spans)*MatrixSums)
+	for from := 0; from < len(steps); from += part {
+		to := min(from+part, len(steps))
+		m.Steps, m.A, m.Resume, m.Pause = steps[from:to], a[from*sides*MatrixWeights:], min(from, 1), min(len(steps)-to, 1)
+		set.RunMatrix(m, sides, vecs)
+	}
+	m.Steps, m.A = steps, a
+}
+
+// checkMatrix runs a block and fails where Out differs from the definition, be it where it had to stay as it was, or from the
+// same block in parts.
 func checkMatrix(t *testing.T, set *Set, m *Matrix, sides, vecs int) {
 	t.Helper()
 	old := append([]float32(nil), m.Out...)
 	set.RunMatrix(m, sides, vecs)
+	if len(m.Steps) > 1 {
+		whole := append([]float32(nil), m.Out...)
+		copy(m.Out, old)
+		runInParts(set, m, sides, vecs, 1+len(m.Steps)/3)
+		for i, x := range whole {
+			if math.Float32bits(x) != math.Float32bits(m.Out[i]) {
+				t.Fatalf("%s %dx%d, %d steps: Out[%d] = %g in parts, %g whole", set.Name, sides, vecs, len(m.Steps), i, m.Out[i], x)
+			}
+		}
+	}
 	written := make([]bool, len(m.Out))
 	near := func(at int, got float32, want, rounding float64) {
 		products := float64(32 * len(m.Steps))

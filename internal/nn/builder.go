@@ -269,7 +269,7 @@ func (b *Builder) layer(x *Map, v view, node *G.Node, l Layer, act Activation, o
 	switch {
 	case b.err != nil:
 	case x.Cells && b.set.MatrixUnit():
-		c.matrix = newMatrixProduct(b.set, c, v, out, res)
+		c.matrix = newMatrixProduct(b.set, c, v, out, res, &b.work)
 	case winogradFits(l, x.Plane):
 		c.wino = newWinograd(b.set, l, v, x.Plane, out, res, &b.work)
 	}

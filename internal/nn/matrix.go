@@ -7,7 +7,9 @@ import "coar/internal/kernel"
 type matrixProduct struct {
 	set   *kernel.Set
 	steps []int32      // offsets into the input, one for each group of channels and tap
+	part  int          // how many steps all spans of a group take before any takes the next ones
 	runs  []matrixRuns // of two sides of rows, and of the one that may be left
+	work  *workspace
 	args  *kernel.Matrix
 }
 
@@ -33,9 +35,9 @@ func (g cellGroups) first(i int) (row, overlap int) {
 }
 
 // newMatrixProduct prepares the layer of c, which reads a map of cells through v.
-func newMatrixProduct(set *kernel.Set, c *conv, v view, out Plane, res *residual) *matrixProduct {
+func newMatrixProduct(set *kernel.Set, c *conv, v view, out Plane, res *residual, work *workspace) *matrixProduct {
 	g := newCellGroups(c.depth)
-	p := &matrixProduct{set: set, args: kernel.NewMatrix(g.size)}
+	p := &matrixProduct{set: set, work: work, args: kernel.NewMatrix(g.size)}
 	p.args.Stride = v.stride
 	for i := range g.count {
 		row, _ := g.first(i)
@@ -45,12 +47,22 @@ func newMatrixProduct(set *kernel.Set, c *conv, v view, out Plane, res *residual
 			}
 		}
 	}
+	// The taps of a group read the same columns again, from the first-level cache if their weights leave room there. Without
+	// such taps, the sums that pass through memory between parts would cost what the weights save.
+	p.part = len(p.steps)
+	if area := c.layer.Kernel * c.layer.Kernel; area > 1 {
+		p.part = area
+	}
 	const cache = 1 << 20 // a good part of the second-level cache of processors with such a unit
 	for _, sides := range []int{2, 1} {
 		s := spansOf(spans{lanes: set.Lanes, maxVecs: kernel.MatrixVecs(sides), step: set.Lanes}, v, out, res)
 		span := c.depth * min(c.layer.Kernel, 3) * s.maxVecs * set.Lanes * floatBytes
-		p.runs = append(p.runs, matrixRuns{sides, s.group(max(1, cache/span))})
+		size := max(1, cache/span)
+		p.runs = append(p.runs, matrixRuns{sides, s.group(size)})
 		p.args.BStep = s.step
+		if p.part < len(p.steps) {
+			grow(&work.sums, min(size, len(s.list))*kernel.MatrixSums)
+		}
 	}
 	return p
 }
@@ -101,7 +113,7 @@ func sidesOf(rows int) int { return (rows + kernel.MatrixSide - 1) / kernel.Matr
 // run writes every row of c to dst.
 func (p *matrixProduct) run(c *conv, a layerArgs, dst []float32) {
 	m := p.args
-	m.B, m.Out, m.Res, m.Steps = a.x, dst, a.res, p.steps
+	m.B, m.Out, m.Res = a.x, dst, a.res
 	m.ReLU, m.Cells = flag(c.act == ReLU), flag(c.plane.Cells)
 	whole := c.layer.Out / kernel.MatrixRows * kernel.MatrixRows // rows of blocks of two sides
 	if sidesOf(c.layer.Out)%2 == 0 {
@@ -118,11 +130,26 @@ func (p *matrixProduct) run(c *conv, a layerArgs, dst []float32) {
 		for _, group := range r.groups {
 			for first := from; first < to; first += kernel.MatrixRows {
 				p.block(c, a, first, min(kernel.MatrixRows, to-first))
-				for _, v := range group {
-					m.Spans = v.spans
-					p.set.RunMatrix(m, r.sides, v.vecs)
-				}
+				p.reduce(r.sides, group)
 			}
+		}
+	}
+}
+
+// reduce computes the block at every span of a group, part after part, so that a part's weights stay in the first-level cache.
+func (p *matrixProduct) reduce(sides int, group []visit) {
+	m, a := p.args, p.args.A
+	for from := 0; from < len(p.steps); from += p.part {
+		to := min(from+p.part, len(p.steps))
+		m.Steps, m.A = p.steps[from:to], a[from*sides*kernel.MatrixWeights:]
+		m.Resume, m.Pause = flag(from > 0), flag(to < len(p.steps))
+		sums := p.work.sums
+		for _, v := range group {
+			m.Spans = v.spans
+			if p.part < len(p.steps) {
+				m.Sums, sums = sums, sums[len(v.spans)*kernel.MatrixSums:]
+			}
+			p.set.RunMatrix(m, sides, v.vecs)
 		}
 	}
 }

@@ -99,10 +99,11 @@ type workspace struct {
 	strip                  []float32    // of a channel, before what is done to it
 	cells                  []float32    // of one head's queries or probabilities
 	panel                  []float32    // columns of a product
+	sums                   []float32    // of a matrix product's spans, between parts of its reduction
 }
 
 func (w *workspace) bytes() int64 {
-	n := len(w.v) + len(w.m) + len(w.rows) + len(w.scratch) + len(w.scores) + len(w.slopes) + len(w.turned) + len(w.scaled) + len(w.rows8) + len(w.strip) + len(w.cells) + len(w.panel)
+	n := len(w.v) + len(w.m) + len(w.rows) + len(w.scratch) + len(w.scores) + len(w.slopes) + len(w.turned) + len(w.scaled) + len(w.rows8) + len(w.strip) + len(w.cells) + len(w.panel) + len(w.sums)
 	for h := range 2 {
 		n += len(w.in[h]) + len(w.out[h]) + len(w.res[h])
 	}

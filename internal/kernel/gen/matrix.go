@@ -13,7 +13,7 @@ import (
 
 // Field offsets of abi.Matrix; those with Len are of a slice's length.
 var matrix struct {
-	acc, config, a, b, steps, stepsLen, out, res, spans, spansLen, stride, bStep, rows, relu, cells, outRow, resRow, form, scale, shift int
+	acc, config, a, b, steps, stepsLen, out, res, spans, spansLen, stride, bStep, rows, relu, cells, outRow, resRow, form, scale, shift, sums, resume, pause int
 }
 
 func init() {
@@ -27,6 +27,7 @@ func init() {
 	matrix.stride, matrix.bStep, matrix.rows = o(unsafe.Offsetof(m.Stride)), o(unsafe.Offsetof(m.BStep)), o(unsafe.Offsetof(m.Rows))
 	matrix.relu, matrix.cells = o(unsafe.Offsetof(m.ReLU)), o(unsafe.Offsetof(m.Cells))
 	matrix.outRow, matrix.resRow, matrix.form = o(unsafe.Offsetof(m.OutRow)), o(unsafe.Offsetof(m.ResRow)), o(unsafe.Offsetof(m.Form))
+	matrix.sums, matrix.resume, matrix.pause = o(unsafe.Offsetof(m.Sums)), o(unsafe.Offsetof(m.Resume)), o(unsafe.Offsetof(m.Pause))
 	matrix.scale, matrix.shift = o(unsafe.Offsetof(m.Scale)), o(unsafe.Offsetof(m.Shift))
 }
 
@@ -76,15 +77,13 @@ func emitMatrix(sides, vecs int, tables tables) {
 	Label(lbl("span"))
 	SUBQ(imm(1), left)
 	JL(operand.LabelRef(lbl("done")))
+	emitResume(sides, vecs, m, span, lbl)
 	MOVQ(operand.U32(tileLine), line)
 	MOVQ(mem(m, matrix.bStep), bStep)
 	MOVQ(mem(m, matrix.a), a)
 	MOVQ(mem(m, matrix.b), b)
 	MOVLQSX(mem(span, spanIn), at)
 	LEAQ(memIndex(b, at, 4, 0), b)
-	for t := range sides * vecs {
-		zeroTile(byte(t))
-	}
 	MOVQ(mem(m, matrix.steps), k)
 	MOVQ(mem(m, matrix.stepsLen), n)
 	Label(lbl("step"))
@@ -116,13 +115,64 @@ func emitMatrix(sides, vecs int, tables tables) {
 	}
 	JMP(operand.LabelRef(lbl("step")))
 	Label(lbl("reduced"))
+	CMPQ(mem(m, matrix.pause), imm(0))
+	JE(operand.LabelRef(lbl("finish")))
+	emitPause(sides, vecs, m, span)
+	JMP(operand.LabelRef(lbl("next")))
+	Label(lbl("finish"))
 	emitMatrixEpilogue(sides, vecs, m, span, floor, interleave, lbl)
+	Label(lbl("next"))
 	ADDQ(imm(spanSize), span)
 	JMP(operand.LabelRef(lbl("span")))
 	Label(lbl("done"))
 	releaseTiles()
 	VZEROUPPER()
 	RET()
+}
+
+// emitResume starts the sums of a span: from zero, or from what the part before left.
+func emitResume(sides, vecs int, m, span reg.GPPhysical, lbl func(string) string) {
+	at, line := reg.R10, reg.R12
+	CMPQ(mem(m, matrix.resume), imm(0))
+	JNE(operand.LabelRef(lbl("resume")))
+	for t := range sides * vecs {
+		zeroTile(byte(t))
+	}
+	JMP(operand.LabelRef(lbl("started")))
+	Label(lbl("resume"))
+	emitSums(m, span, at)
+	eachTile(sides, vecs, at, line, func(tile byte, at reg.GPPhysical) { loadTile(at, line, tile) })
+	Label(lbl("started"))
+}
+
+// emitPause leaves the sums of a span to the next part.
+func emitPause(sides, vecs int, m, span reg.GPPhysical) {
+	at, line := reg.R10, reg.R12
+	emitSums(m, span, at)
+	eachTile(sides, vecs, at, line, func(tile byte, at reg.GPPhysical) { storeTile(tile, at, line) })
+}
+
+// emitSums sets at to the Sums of span.
+func emitSums(m, span, at reg.GPPhysical) {
+	MOVQ(span, at)
+	SUBQ(mem(m, matrix.spans), at)
+	IMUL3Q(operand.U32(4*abi.MatrixSums/spanSize), at, at)
+	ADDQ(mem(m, matrix.sums), at)
+}
+
+// eachTile calls f for the tiles of the sums and where each lies from at on, in rows of vecs lines; it moves at and sets line
+// to what a row takes.
+func eachTile(sides, vecs int, at, line reg.GPPhysical, f func(tile byte, at reg.GPPhysical)) {
+	MOVQ(operand.U32(uint32(vecs*tileLine)), line)
+	for i := range sides {
+		for v := range vecs {
+			f(byte(i*vecs+v), at)
+			if v < vecs-1 {
+				ADDQ(operand.U32(tileLine), at)
+			}
+		}
+		ADDQ(operand.U32(uint32(vecs*(tileBytes-tileLine)+tileLine)), at)
+	}
 }
 
 // emitFloor sets floor to what results are clamped at: zero, or minus infinity where they are not.
@@ -140,14 +190,9 @@ func emitFloor(m reg.GPPhysical, floor reg.VecPhysical, done string) {
 func emitMatrixEpilogue(sides, vecs int, m, span reg.GPPhysical, floor, interleave reg.VecPhysical, lbl func(string) string) {
 	acc, row, at, rows, out, res := reg.RSI, reg.RCX, reg.R10, reg.R9, reg.RDI, reg.R8
 	line := reg.R12
-	MOVQ(operand.U32(vecs*tileLine), line)
 	LEAQ(mem(m, matrix.acc), acc)
-	for i := range sides {
-		for v := range vecs {
-			LEAQ(mem(acc, i*vecs*tileBytes+v*tileLine), at)
-			storeTile(byte(i*vecs+v), at, line)
-		}
-	}
+	LEAQ(mem(m, matrix.acc), at)
+	eachTile(sides, vecs, at, line, func(tile byte, at reg.GPPhysical) { storeTile(tile, at, line) })
 	MOVQ(mem(m, matrix.rows), rows)
 	MOVQ(mem(m, matrix.out), out)
 	MOVLQSX(mem(span, spanOut), at)
