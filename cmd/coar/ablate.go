@@ -39,7 +39,8 @@ func newAblate(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ablate RUN",
 		Short: "Ablate random subsets of components and record every example's margin",
-		Long: `Creates the run directory RUN, or resumes it: rows that are completed stay, and a larger --masks only adds rows.
+		Long: `Creates the run directory RUN, or resumes it: rows that are completed stay, and a larger --masks only adds rows. Of gradient
+rows, Ctrl-C loses those in hand, a kill up to half a minute.
 A row keeps each component with probability 1-fraction; an ablated component is a weight row set to zero.
 On an existing run every flag but --masks may be left out; one that differs from the run's is refused.
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -34,11 +35,13 @@ type gradientWork struct {
 	soft *softSource
 	save *gradientFile // nil: none
 	lots []*store.Gradients
+
+	holdEvery time.Duration
 }
 
 // openGradients opens the lots of gradient rows that the run is to have.
 func (o *ablateOptions) openGradients(run *store.Run, s *study.Subject, out margin.Output, soft *softSource) (*gradientWork, error) {
-	g := &gradientWork{run: run, s: s, out: out, soft: soft}
+	g := &gradientWork{run: run, s: s, out: out, soft: soft, holdEvery: holdEvery}
 	var err error
 	if g.lots, err = run.Gradients(g.describe); err != nil {
 		return nil, err
@@ -47,7 +50,7 @@ func (o *ablateOptions) openGradients(run *store.Run, s *study.Subject, out marg
 		return g, nil
 	}
 	m := run.Manifest()
-	if len(g.lots) != 1 || slices.Contains(g.lots[0].Completed(), true) {
+	if len(g.lots) != 1 || slices.Contains(g.lots[0].Completed(), true) || g.lots[0].HeldRows() > 0 {
 		return nil, fault.Usagef("--save-gradients writes the gradient rows of a new run as they are measured; %s has %d rows, some of them measured before", o.run, m.GradientRows())
 	}
 	g.save, err = createGradientFile(o.saveGradients, m.GradientRows(), m.NExamples(), m.NComponents())
@@ -87,7 +90,7 @@ func (g *gradientWork) describe(lot store.GradientLot) (store.LotRows, error) {
 func (g *gradientWork) left() int {
 	n := 0
 	for _, lot := range g.lots {
-		n += lot.Lot.Rows * len(missing(lot.Completed()))
+		n += lot.Lot.Rows*len(missing(lot.Completed())) - lot.HeldRows()
 	}
 	return n
 }
@@ -148,6 +151,7 @@ func (g *gradientWork) measureLot(ctx context.Context, lot *store.Gradients, pos
 	}
 	done := &finished{lot: lot, since: time.Now()}
 	tally := gradient.NewTally(roles, len(todo), func(i int, s gradient.Sums) error { return done.add(todo[i], s) })
+	hold := newHolder(lot, todo, tally, g.holdEvery)
 	var reading failure
 	visit := func(r, i int, margin float32, derivatives []float32) error {
 		if err := reading.get(); err != nil {
@@ -159,12 +163,16 @@ func (g *gradientWork) measureLot(ctx context.Context, lot *store.Gradients, pos
 				return err
 			}
 		}
-		return tally.Visit(r, i, margin, derivatives)
+		if err := tally.Visit(r, i, margin, derivatives); err != nil || g.save != nil {
+			return err
+		}
+		return hold.visited(i)
 	}
-	if err := g.s.Engine.EachGradient(ctx, g.s.Examples(at), lot.Lot.Rows, g.rows(lot.Lot.First, roles, &reading), g.out, visit); err != nil {
-		return err
+	err = g.s.Engine.EachGradientAfter(ctx, hold.done, g.s.Examples(at), lot.Lot.Rows, g.rows(lot.Lot.First, roles, &reading), g.out, visit)
+	if err != nil && g.save == nil {
+		err = errors.Join(err, hold.all())
 	}
-	return done.flush()
+	return errors.Join(err, done.flush())
 }
 
 // rows are the gradient rows from number first on, with these roles. Derivatives that nobody uses or saves are not wanted.

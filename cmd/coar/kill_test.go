@@ -154,6 +154,78 @@ func TestKillGradients(t *testing.T) {
 	}
 }
 
+// Gradient rows that are interrupted again and again lose nothing, though no example has had all its rows, and end in the files
+// that an undisturbed run has.
+func TestInterruptGradients(t *testing.T) {
+	dir := t.TempDir()
+	if err := writeTiny(dir); err != nil {
+		t.Fatal(err)
+	}
+	args := func(run string) []string {
+		return []string{"ablate", run, "--weights", "tiny.safetensors", "--data", "npy:images.npy,labels.npy", "--quiet", "-m", "0", "--gradients", "2000"}
+	}
+	run := filepath.Join(dir, "RUN")
+	var held int64
+	for grown, wait := 0, 300*time.Millisecond; grown < 3; wait += 100 * time.Millisecond {
+		if wait > 3*time.Second {
+			t.Fatalf("%d bytes are held, and were after %d interrupts", held, grown)
+		}
+		cmd, stderr := child(t, dir, args("RUN")...)
+		time.Sleep(wait)
+		if err := cmd.Process.Signal(os.Interrupt); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			t.Fatal(err)
+		}
+		if code := exitCode(cmd); code != 0 && code != exitInterrupted && code != -1 { // -1: before it listens
+			t.Fatalf("exit code %d: %s", code, stderr)
+		}
+		report, err := store.Verify(run)
+		if err != nil && fault.KindOf(err) != fault.Missing || len(report.Problems) > 0 {
+			t.Fatal(err, report.Problems)
+		}
+		if len(report.Gradients) > 0 && report.Gradients[0].Completed > 0 {
+			if held == 0 {
+				t.Skip("examples had all their rows before the first interrupt")
+			}
+			break
+		}
+		now := heldBytes(t, run)
+		if now < held {
+			t.Fatalf("%d bytes were held before an interrupt, %d after it", held, now)
+		}
+		if now > held {
+			grown++
+		}
+		held = now
+	}
+	for _, name := range []string{"RUN", "WHOLE"} {
+		cmd, stderr := child(t, dir, args(name)...)
+		if code := exitCode(cmd); code != 0 {
+			t.Fatalf("%s: exit code %d: %s", name, code, stderr)
+		}
+	}
+	if err := sameTrees(filepath.Join(dir, "RUN"), filepath.Join(dir, "WHOLE")); err != nil {
+		t.Error(err)
+	}
+}
+
+// heldBytes is the size of what is held of examples: it grows with every row.
+func heldBytes(t *testing.T, run string) int64 {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(run, "gradient", "held-*.npy"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n int64
+	for _, name := range names {
+		info, err := os.Stat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += info.Size()
+	}
+	return n
+}
+
 // Ctrl-C ends the program with its own exit code and leaves a run that goes on where it stopped. While it is measured,
 // nobody else can write to it.
 func TestInterruptAndSecondWriter(t *testing.T) {

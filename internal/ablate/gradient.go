@@ -30,11 +30,16 @@ type GradientVisit func(row, example int, margin float32, gradient []float32) er
 // Memory: 8 bytes per worker, example of a batch and component, beside the programs.
 // Errors: as Each, a derivative that is not finite, or visit's error.
 func (e *Engine) EachGradient(ctx context.Context, ex Examples, nRows int, rows GradientRows, out margin.Output, visit GradientVisit) error {
+	return e.EachGradientAfter(ctx, nil, ex, nRows, rows, out, visit)
+}
+
+// EachGradientAfter is EachGradient without the first done[i] rows of example i, which were visited before.
+func (e *Engine) EachGradientAfter(ctx context.Context, done []int, ex Examples, nRows int, rows GradientRows, out margin.Output, visit GradientVisit) error {
 	workers, size, last, err := e.startGradients(ex)
 	if err != nil {
 		return err
 	}
-	s := newShare(ex.Len(), nRows, size, workers, e.Model.Components())
+	s := newShare(done, ex.Len(), nRows, size, workers, e.Model.Components())
 	group, ctx := errgroup.WithContext(ctx)
 	for _, w := range e.workers[:workers] {
 		group.Go(func() error { return w.runGradients(ctx, s, last, ex, rows, out, visit) })
@@ -165,6 +170,9 @@ func (w *worker) runGradients(ctx context.Context, s *share, last int, ex Exampl
 		}
 		err = s.deliver(b, r, func(r *result) error {
 			for i := range b.n {
+				if !s.needs(r.row, b.first+i) {
+					continue
+				}
 				if err := visit(r.row, b.first+i, r.margins[i], r.gradient[i*p:(i+1)*p]); err != nil {
 					return err
 				}

@@ -197,3 +197,34 @@ func TestGradientsAreFloat32(t *testing.T) {
 		}
 	}
 }
+
+// Rows that were visited before are left out, each example's own number of them, and the others say the same.
+func TestGradientsAfterSomeRows(t *testing.T) {
+	rng := rand.New(rand.NewPCG(11, 1))
+	w, ex := drawTiny(rng), drawPictures(rng, 9)
+	const nRows = 6
+	want := eachGradient(t, start(t, w, 1, 0), ex, nRows, softened(3), margin.Output{})
+	done := []int{0, 3, 5, 6, 6, 6, 2, 6, 1}
+	for _, c := range [][2]int{{1, 0}, {2, 3}, {3, 1}} {
+		var mu sync.Mutex
+		next := slices.Clone(done)
+		err := start(t, w, c[0], c[1]).EachGradientAfter(t.Context(), done, ex, nRows, softened(3), margin.Output{}, func(row, example int, margin float32, gradient []float32) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if row != next[example] {
+				return fmt.Errorf("example %d: row %d was visited, %d is next", example, row, next[example])
+			}
+			next[example]++
+			if margin != want.margins[row][example] || !slices.Equal(gradient, want.gradients[row][example]) {
+				return fmt.Errorf("example %d, row %d: other values", example, row)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if slices.Min(next) != nRows || slices.Max(next) != nRows {
+			t.Errorf("%d workers, batches of %d: up to rows %v were visited", c[0], c[1], next)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package ablate
 
 import (
 	"context"
+	"slices"
 	"sync"
 )
 
@@ -10,6 +11,7 @@ import (
 // rows are still to do.
 type share struct {
 	nExamples, nRows, size int
+	done                   []int        // [nExamples] rows that need no visit, the first ones; nil: none
 	free                   chan *result // bounds how far rows run ahead of a slow one
 
 	mu    sync.Mutex
@@ -40,8 +42,8 @@ type result struct {
 // now and then slower.
 const ahead = 1
 
-func newShare(nExamples, nRows, size, workers, nComponents int) *share {
-	s := &share{nExamples: nExamples, nRows: nRows, size: size, free: make(chan *result, (1+ahead)*workers)}
+func newShare(done []int, nExamples, nRows, size, workers, nComponents int) *share {
+	s := &share{nExamples: nExamples, nRows: nRows, size: size, done: done, free: make(chan *result, (1+ahead)*workers)}
 	for range cap(s.free) {
 		s.free <- &result{margins: make([]float32, size), gradient: make([]float32, size*nComponents)}
 	}
@@ -73,11 +75,17 @@ func (s *share) take(ctx context.Context, b *batch) (*batch, *result, error) {
 
 // another returns a batch that has rows to hand out, or nil.
 func (s *share) another() *batch {
-	if s.begun < s.nExamples && s.nRows > 0 {
+	for s.begun < s.nExamples {
 		b := &batch{first: s.begun, n: min(s.size, s.nExamples-s.begun), waiting: map[int]*result{}}
 		s.begun += b.n
-		s.open = append(s.open, b)
-		return b
+		if s.done != nil {
+			b.next = slices.Min(s.done[b.first : b.first+b.n])
+			b.visited = b.next
+		}
+		if b.next < s.nRows {
+			s.open = append(s.open, b)
+			return b
+		}
 	}
 	var most *batch
 	for _, b := range s.open {
@@ -87,6 +95,9 @@ func (s *share) another() *batch {
 	}
 	return most
 }
+
+// needs says whether an example is to be visited under a row.
+func (s *share) needs(row, example int) bool { return s.done == nil || row >= s.done[example] }
 
 // deliver visits the row and those that have waited for it; where a row before it is still to come, it waits itself.
 func (s *share) deliver(b *batch, r *result, visit func(*result) error) error {

@@ -39,7 +39,7 @@ func TestShareVisitsEveryRowInOrder(t *testing.T) {
 	for range 100 {
 		nExamples, nRows, size, workers := 1+rand.IntN(20), rand.IntN(30), 1+rand.IntN(6), 1+rand.IntN(5)
 		visited := make([]int, nExamples) // rows, by example; the race detector sees visits that are not one after the other
-		err := work(t.Context(), newShare(nExamples, nRows, size, workers, 0), workers, func(b *batch, r *result) error {
+		err := work(t.Context(), newShare(nil, nExamples, nRows, size, workers, 0), workers, func(b *batch, r *result) error {
 			for i := b.first; i < b.first+b.n; i++ {
 				if r.row != visited[i] {
 					t.Errorf("example %d: row %d was visited, %d is next", i, r.row, visited[i])
@@ -61,7 +61,7 @@ func TestShareVisitsEveryRowInOrder(t *testing.T) {
 // A worker begins a batch of its own while there is one, and then joins the one of which most is left.
 func TestShareJoinsTheBatchWithMostRowsLeft(t *testing.T) {
 	const nRows = 4
-	s := newShare(8, nRows, 4, 3, 0)
+	s := newShare(nil, 8, nRows, 4, 3, 0)
 	take := func(b *batch) *batch {
 		t.Helper()
 		next, r, err := s.take(t.Context(), b)
@@ -101,7 +101,7 @@ func TestShareJoinsTheBatchWithMostRowsLeft(t *testing.T) {
 
 func TestShareEnds(t *testing.T) {
 	full := errors.New("disk full")
-	err := work(t.Context(), newShare(7, 50, 3, 4, 0), 4, func(_ *batch, r *result) error {
+	err := work(t.Context(), newShare(nil, 7, 50, 3, 4, 0), 4, func(_ *batch, r *result) error {
 		if r.row == 20 {
 			return full
 		}
@@ -111,7 +111,7 @@ func TestShareEnds(t *testing.T) {
 		t.Errorf("a failed visit ended in %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	err = work(ctx, newShare(7, 50, 3, 4, 0), 4, func(_ *batch, r *result) error {
+	err = work(ctx, newShare(nil, 7, 50, 3, 4, 0), 4, func(_ *batch, r *result) error {
 		if r.row == 20 {
 			cancel()
 		}

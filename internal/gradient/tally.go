@@ -1,6 +1,9 @@
 package gradient
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Role is what a gradient row does with a component.
 type Role byte
@@ -41,15 +44,15 @@ type Sums struct {
 // Tally adds up the gradients of examples that are measured at the same time. Visit may be called concurrently for
 // different examples; all rows of one example come in ascending order, one after the other.
 type Tally struct {
-	roles [][]Role    // [nRows][nComponents]
-	open  []*openSums // [nExamples] while an example is being measured
+	roles [][]Role   // [nRows][nComponents]
+	open  []*Partial // [nExamples] while an example is being measured
 	done  func(example int, s Sums) error
 }
 
-// openSums are the sums of an example of which rows are still to come.
-type openSums struct {
-	sum, sumSq, keptSum []float64
-	margins             []float32
+// Partial is what the first rows say of an example of which others are still to come, exactly.
+type Partial struct {
+	Sum, SumSq, KeptSum []float64 // [nComponents]
+	Margins             []float32 // [rows so far]
 }
 
 // NewTally makes a tally of rows with these roles, [nRows][nComponents]. It calls done, from the visiting goroutine, when an
@@ -57,35 +60,51 @@ type openSums struct {
 //
 // Memory: 24 bytes per component for every example between its first row and its last.
 func NewTally(roles [][]Role, nExamples int, done func(example int, s Sums) error) *Tally {
-	return &Tally{roles: roles, open: make([]*openSums, nExamples), done: done}
+	return &Tally{roles: roles, open: make([]*Partial, nExamples), done: done}
+}
+
+// Resume goes on from what the first rows said of an example, before any of its rows is visited.
+func (t *Tally) Resume(example int, s Partial) { t.open[example] = s.clone() }
+
+// Partial is what the rows so far say of an example, nil before the first and after the last. Not to be called while the example
+// is visited.
+func (t *Tally) Partial(example int) *Partial {
+	if s := t.open[example]; s != nil {
+		return s.clone()
+	}
+	return nil
+}
+
+func (s *Partial) clone() *Partial {
+	return &Partial{slices.Clone(s.Sum), slices.Clone(s.SumSq), slices.Clone(s.KeptSum), slices.Clone(s.Margins)}
 }
 
 // Visit takes in one row of one example: its margin and its derivatives [nComponents].
 func (t *Tally) Visit(row, example int, margin float32, gradient []float32) error {
 	s, p := t.open[example], len(gradient)
 	if s == nil {
-		s = &openSums{make([]float64, p), make([]float64, p), make([]float64, p), make([]float32, 0, len(t.roles))}
+		s = &Partial{make([]float64, p), make([]float64, p), make([]float64, p), make([]float32, 0, len(t.roles))}
 		t.open[example] = s
 	}
-	if row != len(s.margins) || p != len(t.roles[row]) {
-		return fmt.Errorf("gradient: example %d: row %d with %d derivatives came after %d rows", example, row, p, len(s.margins))
+	if row != len(s.Margins) || p != len(t.roles[row]) {
+		return fmt.Errorf("gradient: example %d: row %d with %d derivatives came after %d rows", example, row, p, len(s.Margins))
 	}
-	s.margins = append(s.margins, margin)
+	s.Margins = append(s.Margins, margin)
 	for c, role := range t.roles[row] {
 		v := float64(gradient[c])
 		switch role {
 		case Softened:
-			s.sum[c] += v
-			s.sumSq[c] += v * v
+			s.Sum[c] += v
+			s.SumSq[c] += v * v
 		case Kept:
-			s.keptSum[c] += v
+			s.KeptSum[c] += v
 		}
 	}
-	if len(s.margins) < len(t.roles) {
+	if len(s.Margins) < len(t.roles) {
 		return nil
 	}
 	t.open[example] = nil
-	return t.done(example, Sums{single(s.sum), single(s.sumSq), single(s.keptSum), s.margins})
+	return t.done(example, Sums{single(s.Sum), single(s.SumSq), single(s.KeptSum), s.Margins})
 }
 
 func single(v []float64) []float32 {

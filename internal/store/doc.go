@@ -6,6 +6,7 @@
 //	Prepare(dir, manifest, allow)      creates a run or resumes it (Create and Open do one of the two); Run.Manifest
 //	Run.Rows, Run.EvaluationRows       *Rows: Completed says what is left, Commit stores rows, from any goroutine
 //	Run.Extend                         adds rows
+//	Run.AddGradients, Run.Gradients    lots of gradient rows: *Gradients, Commit stores examples, Hold part of one
 //	Lock(dir)                          *Dir, for results in a bare directory; a Run is a Dir
 //	Dir.WriteFloat32, WriteInt32, WriteJSON, WriteFile, CreateArray     result files, replaced atomically
 //	Dir.Seal(names...)                 records digests of finished files: Run.Files, Rows.Files, the results' names

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"sync"
 
 	"coar/internal/fault"
 	"coar/internal/npy"
@@ -11,10 +12,13 @@ import (
 
 // Gradients is a lot of gradient rows being measured: for each example and component the sums of the derivatives of its
 // margin and of their squares over the rows that soften the component, the sum over those that keep it, and its margins. The unit of work is an example under all rows of the
-// lot. Its methods may be called concurrently.
+// lot; Hold keeps part of one. Its methods may be called concurrently.
 type Gradients struct {
 	*units
 	Lot GradientLot
+
+	holding sync.Mutex
+	held    map[int]*Held // by example
 }
 
 // GradientLot is a run of consecutive gradient rows whose sums stand in one folder.
@@ -110,7 +114,11 @@ func (r *Run) Gradients(describe func(lot GradientLot) (LotRows, error)) ([]*Gra
 		if err := r.describeLot(lot, describe); err != nil {
 			return nil, err
 		}
-		lots = append(lots, &Gradients{u, lot})
+		g := &Gradients{units: u, Lot: lot}
+		if err := g.openHeld(); err != nil {
+			return nil, err
+		}
+		lots = append(lots, g)
 	}
 	return lots, nil
 }
@@ -187,5 +195,5 @@ func (g *Gradients) Commit(first int, sum, sumSq, keptSum, margins []float32) er
 	if err := g.units.commit(first, n, encoded...); err != nil {
 		return fmt.Errorf("store: commit gradients of examples from %d: %w", first, err)
 	}
-	return nil
+	return g.drop(first, n)
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -131,6 +132,18 @@ func testDescription(lot GradientLot) (LotRows, error) {
 	return LotRows{[]int32{0, 1, int32(lot.Rows), 1, 1}, []int32{1, 0, 0, 1, 1}, []float32{0, 0.25, 0.5, 0.75, 1}}, nil
 }
 
+// holdOnce holds one row of an example, unless that was done before.
+func holdOnce(g *Gradients, example int) error {
+	h := g.Held(example)
+	if h == nil {
+		return g.Hold(example, testHeld(1))
+	}
+	if !reflect.DeepEqual(h, testHeld(1)) {
+		return fmt.Errorf("example %d holds %+v", example, h)
+	}
+	return nil
+}
+
 // measureGradients commits the examples that are missing, one at a time, and calls done after each commit.
 func measureGradients(run *Run, done func(set string, example int)) error {
 	lots, err := run.Gradients(testDescription)
@@ -142,6 +155,11 @@ func measureGradients(run *Run, done func(set string, example int)) error {
 		for example, completed := range g.Completed() {
 			if completed {
 				continue
+			}
+			if example == 1 {
+				if err := holdOnce(g, example); err != nil {
+					return err
+				}
 			}
 			sum, sumSq, keptSum, margins := testSums(g.Lot, example, 5)
 			if err := g.Commit(example, sum, sumSq, keptSum, margins); err != nil {
