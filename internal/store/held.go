@@ -7,7 +7,6 @@ import (
 	"hash/crc32"
 	"math"
 	"path"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -92,43 +91,46 @@ func (g *Gradients) drop(first, n int) error {
 
 // openHeld reads what is held. Of examples that are completed, a crash may have left it: it goes.
 func (g *Gradients) openHeld() error {
-	folder := inRun(g.dir.path, g.Lot.folder())
-	names, err := g.dir.fs.names(folder)
+	names, err := g.dir.fs.names(inRun(g.dir.path, g.Lot.folder()))
 	if err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
 	completed := g.Completed()
 	g.held = map[int]*Held{}
-	for _, name := range names {
-		number, ok := strings.CutPrefix(name, heldPrefix)
-		if !ok {
+	for _, base := range names {
+		if !strings.HasPrefix(base, heldPrefix) {
 			continue
 		}
-		number, ok = strings.CutSuffix(number, heldSuffix)
-		example, err := strconv.Atoi(number)
-		if !ok || err != nil || example < 0 || example >= len(completed) {
-			return fault.InFile(filepath.Join(folder, name), "this is of none of the run's %d examples; remove the file", len(completed))
-		}
-		if completed[example] {
-			if err := ignoreMissing(g.dir.fs.remove(filepath.Join(folder, name))); err != nil {
-				return fmt.Errorf("store: %w", err)
-			}
-			continue
-		}
-		if g.held[example], err = g.readHeld(example); err != nil {
+		example, h, err := readHeld(g.dir.fs, g.dir.path, path.Join(g.Lot.folder(), base), g.Lot.Rows, g.layout.files[sumFile].rowLen, len(completed))
+		if err != nil {
 			return err
+		}
+		if !completed[example] {
+			g.held[example] = h
+		} else if err := ignoreMissing(g.dir.fs.remove(inRun(g.dir.path, g.Lot.heldName(example)))); err != nil {
+			return fmt.Errorf("store: %w", err)
 		}
 	}
 	return nil
 }
 
-func (g *Gradients) readHeld(example int) (_ *Held, err error) {
-	name := inRun(g.dir.path, g.Lot.heldName(example))
+// readHeld reads what is held of an example under a lot of nRows rows of the run in dir.
+func readHeld(fsys fileSystem, dir, name string, nRows, nComponents, nExamples int) (example int, h *Held, err error) {
+	file, base := inRun(dir, name), path.Base(name)
+	number := strings.TrimSuffix(strings.TrimPrefix(base, heldPrefix), heldSuffix)
+	if example, err = strconv.Atoi(number); err != nil || example < 0 || example >= nExamples || base != heldPrefix+strconv.Itoa(example)+heldSuffix {
+		return 0, nil, fault.InFile(file, "this is of none of the run's %d examples; remove the file", nExamples)
+	}
+	h, err = decodeHeld(fsys, file, nRows, nComponents)
+	return example, h, err
+}
+
+// decodeHeld reads a file of Hold.
+func decodeHeld(fsys fileSystem, name string, nRows, p int) (_ *Held, err error) {
 	damaged := func(format string, args ...any) error {
 		return fault.InFile(name, format+"; remove the file, and the example is measured anew", args...)
 	}
-	p := g.layout.files[sumFile].rowLen
-	file, err := g.dir.fs.open(name, false)
+	file, err := fsys.open(name, false)
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
@@ -149,8 +151,8 @@ func (g *Gradients) readHeld(example int) (_ *Held, err error) {
 	}
 	n := f.Header().Rows()
 	rows := n - 3*p - 1
-	if rows < 1 || rows >= g.Lot.Rows {
-		return nil, damaged("%d values are not those of some, but not all, of %d rows and %d components", n, g.Lot.Rows, p)
+	if rows < 1 || rows >= nRows {
+		return nil, damaged("%d values are not those of some, but not all, of %d rows and %d components", n, nRows, p)
 	}
 	raw := make([]byte, 8*n)
 	if err := f.ReadRows(0, n, raw); err != nil {

@@ -88,6 +88,7 @@ func TestHostileHeld(t *testing.T) {
 		"another type":      func(path string) error { return saveInt32(path, make([]int32, 18)...) },
 		"of no row":         func(path string) error { return os.Rename(path, filepath.Join(filepath.Dir(path), "held-3.npy")) },
 		"of no example":     func(path string) error { return os.Rename(path, filepath.Join(filepath.Dir(path), "held-x.npy")) },
+		"another spelling":  func(path string) error { return os.Rename(path, filepath.Join(filepath.Dir(path), "held-00.npy")) },
 		"a negative number": func(path string) error { return os.Rename(path, filepath.Join(filepath.Dir(path), "held--1.npy")) },
 	} {
 		run, g := lotOf(t)
@@ -96,6 +97,9 @@ func TestHostileHeld(t *testing.T) {
 		}
 		if err := spoil(filepath.Join(run.Path(), "gradient", "held-0.npy")); err != nil {
 			t.Fatal(err)
+		}
+		if report, err := Verify(run.Path()); err != nil || report.State() != Damaged {
+			t.Errorf("%s: verified: %+v, %v", name, report, err)
 		}
 		if _, _, err := reopen(t, run); fault.KindOf(err) != fault.Malformed {
 			t.Errorf("%s: %v", name, err)

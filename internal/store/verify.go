@@ -156,6 +156,9 @@ func (v *verifier) checkRun() error {
 			return err
 		}
 		v.report.Gradients = append(v.report.Gradients, GradientState{lot, completed})
+		if err := v.checkHeld(lot, &m); err != nil {
+			return err
+		}
 	}
 	for _, folder := range v.evaluationFolders() {
 		nRows, completed, err := v.checkRows(evaluationLayout(&m, evaluationNamesIn(folder), 0), true, "coar evaluate")
@@ -185,6 +188,20 @@ func (v *verifier) checkRun() error {
 	}
 	for _, result := range results {
 		if err := v.checkResult(result.name, result.dtype, result.shape); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkHeld checks what a lot holds of examples that are not completed.
+func (v *verifier) checkHeld(lot GradientLot, m *Manifest) error {
+	for _, name := range v.files {
+		if path.Dir(name) != lot.folder() || !strings.HasPrefix(path.Base(name), heldPrefix) {
+			continue
+		}
+		_, _, err := readHeld(v.fs, v.dir, name, lot.Rows, m.NComponents(), m.NExamples())
+		if err := v.damage(name, err); err != nil {
 			return err
 		}
 	}
