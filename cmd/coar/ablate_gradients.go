@@ -35,13 +35,11 @@ type gradientWork struct {
 	soft *softSource
 	save *gradientFile // nil: none
 	lots []*store.Gradients
-
-	holdEvery time.Duration
 }
 
 // openGradients opens the lots of gradient rows that the run is to have.
 func (o *ablateOptions) openGradients(run *store.Run, s *study.Subject, out margin.Output, soft *softSource) (*gradientWork, error) {
-	g := &gradientWork{run: run, s: s, out: out, soft: soft, holdEvery: holdEvery}
+	g := &gradientWork{run: run, s: s, out: out, soft: soft}
 	var err error
 	if g.lots, err = run.Gradients(g.describe); err != nil {
 		return nil, err
@@ -151,7 +149,7 @@ func (g *gradientWork) measureLot(ctx context.Context, lot *store.Gradients, pos
 	}
 	done := &finished{lot: lot, since: time.Now()}
 	tally := gradient.NewTally(roles, len(todo), func(i int, s gradient.Sums) error { return done.add(todo[i], s) })
-	hold := newHolder(lot, todo, tally, g.holdEvery)
+	hold := newHolder(lot, todo, tally, holdEvery)
 	var reading failure
 	visit := func(r, i int, margin float32, derivatives []float32) error {
 		if err := reading.get(); err != nil {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"time"
 
 	"coar/internal/gradient"
@@ -51,13 +50,15 @@ func (h *holder) visited(i int) error {
 	return nil
 }
 
-// all holds all examples of which some rows were visited and others were not: no more will be.
+// all holds all examples of which some rows were visited and others were not: no more will be. It gives up at the first error,
+// since a disk that is full is full for all.
 func (h *holder) all() error {
-	var errs []error
 	for i := range h.todo {
-		errs = append(errs, h.hold(i))
+		if err := h.hold(i); err != nil {
+			return err
+		}
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
 func (h *holder) hold(i int) error {

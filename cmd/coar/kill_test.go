@@ -94,13 +94,19 @@ func TestKill(t *testing.T) {
 		done = now
 	}
 	t.Logf("%d of %d rows after %d kills", done, rows, killed)
+	endsAsUndisturbed(t, dir, func(run string) []string { return ablateArgs(run, rows) })
+}
+
+// endsAsUndisturbed finishes RUN, and fails where its files are not those that the same command makes without a break.
+func endsAsUndisturbed(t *testing.T, dir string, args func(run string) []string) {
+	t.Helper()
 	for _, name := range []string{"RUN", "WHOLE"} {
-		cmd, stderr := child(t, dir, ablateArgs(name, rows)...)
+		cmd, stderr := child(t, dir, args(name)...)
 		if code := exitCode(cmd); code != 0 {
 			t.Fatalf("%s: exit code %d: %s", name, code, stderr)
 		}
 	}
-	if err := sameTrees(run, filepath.Join(dir, "WHOLE")); err != nil {
+	if err := sameTrees(filepath.Join(dir, "RUN"), filepath.Join(dir, "WHOLE")); err != nil {
 		t.Error(err)
 	}
 }
@@ -143,15 +149,7 @@ func TestKillGradients(t *testing.T) {
 		done = now
 	}
 	t.Logf("%d of %d examples after %d kills", done, tinyImages, kills)
-	for _, name := range []string{"RUN", "WHOLE"} {
-		cmd, stderr := child(t, dir, args(name)...)
-		if code := exitCode(cmd); code != 0 {
-			t.Fatalf("%s: exit code %d: %s", name, code, stderr)
-		}
-	}
-	if err := sameTrees(filepath.Join(dir, "RUN"), filepath.Join(dir, "WHOLE")); err != nil {
-		t.Error(err)
-	}
+	endsAsUndisturbed(t, dir, args)
 }
 
 // Gradient rows that are interrupted again and again lose nothing, though no example has had all its rows, and end in the files
@@ -197,15 +195,7 @@ func TestInterruptGradients(t *testing.T) {
 		}
 		held = now
 	}
-	for _, name := range []string{"RUN", "WHOLE"} {
-		cmd, stderr := child(t, dir, args(name)...)
-		if code := exitCode(cmd); code != 0 {
-			t.Fatalf("%s: exit code %d: %s", name, code, stderr)
-		}
-	}
-	if err := sameTrees(filepath.Join(dir, "RUN"), filepath.Join(dir, "WHOLE")); err != nil {
-		t.Error(err)
-	}
+	endsAsUndisturbed(t, dir, args)
 }
 
 // heldBytes is the size of what is held of examples: it grows with every row.

@@ -49,6 +49,8 @@ func (g *Gradients) HeldRows() int {
 }
 
 // Hold keeps what the first rows say of an example, durably, in place of what was held of it before. Commit drops it.
+//
+// Memory: h is kept until then, 24 bytes per component, so h must not be modified. Errors: a value that is not finite; those of the disk.
 func (g *Gradients) Hold(example int, h *Held) error {
 	values := slices.Concat(h.Sum, h.SumSq, h.KeptSum)
 	for _, m := range h.Margins {
