@@ -40,14 +40,13 @@ func ridge(x *mat.Dense, y, prior, weights []float64, lambda float64) []float64 
 // Intervals of 1.96 combined standard errors cover the true coefficients as often as they should, whether prior or
 // regression has the better evidence.
 func TestRidgeErrorsCover(t *testing.T) {
-	seed := rand.Uint64()
-	random := rand.New(rand.NewPCG(seed, 0))
+	random := rand.New(rand.NewPCG(1, 0))
 	for _, c := range []struct {
 		m, p          int
 		lambda, noise float64
 		spread        float64 // of the weights, in decades
 	}{{400, 60, 0.02, 1, 0}, {400, 60, 0.5, 1, 0}, {100, 150, 0.1, 2, 0}, {3000, 60, 0.001, 1, 0}, {400, 60, 0.05, 1, 1}, {100, 150, 0.1, 2, 1.5}} {
-		const fraction, studies = 0.2, 12
+		const fraction, studies = 0.2, 50
 		inside, all := 0, 0
 		for range studies {
 			x := mat.NewDense(c.m, c.p, nil)
@@ -79,8 +78,8 @@ func TestRidgeErrorsCover(t *testing.T) {
 				}
 			}
 		}
-		if share := float64(inside) / float64(all); share < 0.91 || share > 0.98 {
-			t.Errorf("%+v: 95 %% intervals cover %.1f %%, seed %d", c, 100*share, seed)
+		if share := float64(inside) / float64(all); share < 0.92 || share > 0.975 {
+			t.Errorf("%+v: 95 %% intervals cover %.1f %%", c, 100*share)
 		}
 	}
 }

@@ -100,9 +100,8 @@ func newProduct(p int, random *rand.Rand) product {
 // The estimate is the least-squares coefficient, although the function is far from linear in every keep value; and its
 // standard errors cover as often as they should.
 func TestEstimateFindsTheCoefficients(t *testing.T) {
-	seed := rand.Uint64()
-	random := rand.New(rand.NewPCG(seed, 0))
-	const p, fraction, studies = 60, 0.1, 20
+	random := rand.New(rand.NewPCG(1, 0))
+	const p, fraction, studies = 60, 0.1, 80 // the share of 80 studies has a standard deviation of 0.4 %
 	inside, all := 0, 0
 	for range studies {
 		f := newProduct(p, random)
@@ -114,8 +113,8 @@ func TestEstimateFindsTheCoefficients(t *testing.T) {
 			}
 		}
 	}
-	if share := float64(inside) / float64(all); share < 0.92 || share > 0.98 {
-		t.Errorf("95 %% intervals cover %.1f %% of the coefficients, seed %d", 100*share, seed)
+	if share := float64(inside) / float64(all); share < 0.93 || share > 0.975 {
+		t.Errorf("95 %% intervals cover %.1f %% of the coefficients", 100*share)
 	}
 	f := newProduct(p, random)
 	a := estimate(sample(f, 100000, fraction, random))
@@ -234,39 +233,42 @@ func TestTallyResumes(t *testing.T) {
 }
 
 // Of few rows and many examples, what the kept rows say is worth more than what is thrown away: the estimate is closer to
-// the coefficients than the mean derivative alone.
+// the coefficients than the mean derivative alone. A study of its own says little: one in a thousand has a ratio above 0.8.
 func TestEstimateOfFewRowsUsesTheKeptOnes(t *testing.T) {
-	seed := rand.Uint64()
-	random := rand.New(rand.NewPCG(seed, 0))
-	const p, fraction, n = 80, 0.05, 30
-	var rows Rows
-	var examples []Example
-	var functions []product
-	for range n {
-		f := newProduct(p, random)
-		for c := range f.b {
-			f.b[c] *= 0.1
+	random := rand.New(rand.NewPCG(1, 0))
+	const p, fraction, n, studies = 80, 0.05, 30, 40
+	ratio := 0.0
+	for study := range uint64(studies) {
+		var rows Rows
+		var examples []Example
+		var functions []product
+		for range n {
+			f := newProduct(p, random)
+			for c := range f.b {
+				f.b[c] *= 0.1
+			}
+			var e Example
+			rows, e = sample(f, 40, fraction, rand.New(rand.NewPCG(study, 1))) // the same rows for all
+			examples, functions = append(examples, e), append(functions, f)
 		}
-		var e Example
-		rows, e = sample(f, 40, fraction, rand.New(rand.NewPCG(seed, 1))) // the same rows for all
-		examples, functions = append(examples, e), append(functions, f)
-	}
-	pool := NewPool(rows)
-	for _, e := range examples {
-		pool.Add(e)
-	}
-	var drawn, plain float64
-	for i, e := range examples {
-		a := pool.Estimate(e)
-		for c := range p {
-			want := functions[i].coefficient(c, fraction)
-			drawn += (a.Theta[c] - want) * (a.Theta[c] - want)
-			mean := e.Sum[c] / float64(max(1, rows.Softened[c]))
-			plain += (mean - want) * (mean - want)
+		pool := NewPool(rows)
+		for _, e := range examples {
+			pool.Add(e)
 		}
+		var drawn, plain float64
+		for i, e := range examples {
+			a := pool.Estimate(e)
+			for c := range p {
+				want := functions[i].coefficient(c, fraction)
+				drawn += (a.Theta[c] - want) * (a.Theta[c] - want)
+				mean := e.Sum[c] / float64(max(1, rows.Softened[c]))
+				plain += (mean - want) * (mean - want)
+			}
+		}
+		ratio += drawn / plain / studies
 	}
-	if drawn > 0.8*plain {
-		t.Errorf("squared error %g, of the mean derivatives %g, seed %d", drawn, plain, seed)
+	if ratio > 0.4 {
+		t.Errorf("squared error %.2f of the mean derivatives'", ratio)
 	}
 }
 
