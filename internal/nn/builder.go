@@ -264,7 +264,7 @@ func (b *Builder) layer(x *Map, v view, node *G.Node, l Layer, act Activation, o
 	c.reads = x.holds
 	c.raw = b.noteRaw(c)
 	if l.Kernel == 1 && !x.Cells && b.err == nil {
-		c.direct.panel = newPanel(&c.direct, &b.work)
+		c.direct.usePanel(v.stride, &b.work)
 	}
 	switch {
 	case b.err != nil:

@@ -71,14 +71,18 @@ func (o *linearGradient) prepare(residual bool) {
 	o.base = newPlaneBase(o.id, o.x)
 	s := newSpans(o.set)
 	s.row(0, 0, 0, o.g.W)
-	o.product = newProduct(o.set, nil, s, out*o.set.MaxVecs*o.set.Lanes*4)
+	steps := make([]kernel.Offset, out)
+	for r := range steps {
+		steps[r] = kernel.Offset{A: int32(r), B: int32(r * o.g.Stride())}
+	}
+	o.product = newProduct(o.set, steps, s, out*o.set.MaxVecs*o.set.Lanes*4)
+	o.usePanel(o.g.Stride(), o.shared)
 	o.blocker.maxRows = o.set.MaxRows
 	o.add(in, block{residual: residual}, func(b *block, i, c int) {
-		b.a[i], b.scale[i] = int32(c*out), 1
+		b.a[i], b.a2[i], b.scale[i] = int32(c*out), int32(c), 1
 		b.out[i], b.res[i] = int32(c*o.x.Stride()), int32(c*o.x.Stride())
 	})
-	grow(&o.shared.scaled, squares(in)*squares(out))
-	grow(&o.shared.rows8, kernel.TransposeSide*squares(in))
+	grow(&o.shared.scaled, oddLines(in)*out)
 }
 
 // Do takes the gradient of y; then, where x's is asked for, the transposed weight [in, out] and what else was added to it.
@@ -112,11 +116,12 @@ func (o *linearGradient) sumKeep(g []float32) {
 	}
 }
 
-// scaleRows sorts the rows by their factors and returns the weights of those whose factor is neither 0 nor 1, times it,
-// transposed: [in, squares of such rows].
+// scaleRows sorts the rows by their factors and returns the weights of those whose factor is neither 0 nor 1, times it:
+// [such rows, in], each on an odd number of cache lines so that a column of them does not crowd one set of a cache.
 func (o *linearGradient) scaleRows() []float32 {
-	o.ones, o.rest, o.scaled = o.ones[:0], o.rest[:0], o.scaled[:0]
-	for r := range o.g.C {
+	o.ones, o.rest = o.ones[:0], o.rest[:0]
+	in, ld := o.x.C, oddLines(o.x.C)
+	for r, step := range o.steps {
 		f := float32(1)
 		if o.scale != nil {
 			f = o.scale[r]
@@ -124,34 +129,17 @@ func (o *linearGradient) scaleRows() []float32 {
 		if o.keep != nil {
 			f *= o.keep[r]
 		}
-		at := int32(r * o.g.Stride())
 		switch f {
 		case 0:
 		case 1:
-			o.ones = append(o.ones, kernel.Offset{A: int32(r), B: at})
+			o.ones = append(o.ones, step)
 		default:
-			o.rest = append(o.rest, kernel.Offset{A: int32(len(o.rest)), B: at})
-			o.scaled = append(o.scaled, scaledRow{r, f})
-		}
-	}
-	in, ld := o.x.C, squares(len(o.rest))
-	const side = kernel.TransposeSide
-	for first := 0; first < len(o.scaled); first += side {
-		n := min(side, len(o.scaled)-first)
-		for i, s := range o.scaled[first:][:n] {
-			to := o.shared.rows8[i*in:][:in]
-			for c, w := range o.weight[s.row*in:][:in] {
-				to[c] = w * s.factor
+			at := len(o.rest) * ld
+			o.rest = append(o.rest, kernel.Offset{A: int32(at), B: step.B})
+			to := o.shared.scaled[at:][:in]
+			for c, w := range o.weight[r*in:][:in] {
+				to[c] = w * f
 			}
-		}
-		o.turning = kernel.Columns{X: o.shared.rows8, Y: o.shared.scaled[first:], Rows: n, Cols: in, XStride: in, YStride: ld}
-		o.set.Transpose(&o.turning)
-	}
-	c := int32(0)
-	for i := range o.blocks {
-		for r := range o.blocks[i].rows {
-			o.blocks[i].a2[r] = c * int32(ld)
-			c++
 		}
 	}
 	return o.shared.scaled

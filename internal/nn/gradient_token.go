@@ -51,11 +51,12 @@ func newClassTokenGradient(c *classToken) *classTokenGradient {
 
 func (b *classTokenGradient) Do(in ...G.Value) (G.Value, error) {
 	g, c := floats(in[0]), b.of
+	from, stride := c.out.Stride(), c.in.Stride()
 	for d := range c.in.C {
-		to := b.buf[d*c.in.Stride():][:c.in.W]
+		to := b.buf[d*stride:][:c.in.W]
 		clear(to)
-		for n := range c.out.W {
-			to[n*c.tokens] = g[d*c.out.Stride()+n]
+		for n, v := range g[d*from:][:c.out.W] {
+			to[n*c.tokens] = v
 		}
 	}
 	return b.out, nil

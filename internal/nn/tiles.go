@@ -105,12 +105,12 @@ func (p *product) run(o operands, blocks []block) {
 	}
 	copied := p.panel != nil && len(blocks) >= panelMinBlocks
 	if copied {
-		p.panel.begin(p.live, p.set.Lanes)
+		p.panel.begin(p.live, p.live2, p.set.Lanes)
 		t.B, t.BStep = p.panel.work.panel, p.set.Lanes
 	}
 	for _, group := range p.groups {
 		if copied {
-			group = p.panel.fill(group, p.live, o.b, p.step, p.set.Lanes)
+			group = p.panel.fill(group, p.live, p.live2, o.b, p.step, p.set.Lanes)
 		}
 		for i := range blocks {
 			bl := &blocks[i]
@@ -126,7 +126,7 @@ func (p *product) run(o operands, blocks []block) {
 			for _, v := range group {
 				t.Spans = v.spans
 				if copied && !bl.empty {
-					t.K = p.panel.steps[v.vecs]
+					t.K, t.K2 = p.panel.steps[v.vecs], p.panel.steps2[v.vecs]
 				}
 				if p.cells {
 					p.set.TileBF16(t, bl.rows, v.vecs)

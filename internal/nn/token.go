@@ -127,10 +127,11 @@ func newClassToken(id string, in Plane, tokens int) *classToken {
 }
 
 func (c *classToken) Do(in ...G.Value) (G.Value, error) {
-	x := floats(in[0])
+	x, from, to := floats(in[0]), c.in.Stride(), c.out.Stride()
 	for d := range c.in.Rows() {
+		row := x[d*from:]
 		for n := range c.out.W {
-			c.buf[d*c.out.Stride()+n] = x[d*c.in.Stride()+n*c.tokens]
+			c.buf[d*to+n] = row[n*c.tokens]
 		}
 	}
 	return c.base.out, nil

@@ -95,7 +95,7 @@ type workspace struct {
 	v, m, rows, scratch    []float32
 	in, out, res           [2][]float32 // channels of cells as float32
 	scores, slopes, turned []float32    // of one head's attention
-	scaled, rows8          []float32    // weight rows times what they contribute to a gradient, and some of them before transposing
+	scaled                 []float32    // weight rows times what they contribute to a gradient
 	strip                  []float32    // of a channel, before what is done to it
 	cells                  []float32    // of one head's queries or probabilities
 	panel                  []float32    // columns of a product
@@ -103,7 +103,7 @@ type workspace struct {
 }
 
 func (w *workspace) bytes() int64 {
-	n := len(w.v) + len(w.m) + len(w.rows) + len(w.scratch) + len(w.scores) + len(w.slopes) + len(w.turned) + len(w.scaled) + len(w.rows8) + len(w.strip) + len(w.cells) + len(w.panel) + len(w.sums)
+	n := len(w.v) + len(w.m) + len(w.rows) + len(w.scratch) + len(w.scores) + len(w.slopes) + len(w.turned) + len(w.scaled) + len(w.strip) + len(w.cells) + len(w.panel) + len(w.sums)
 	for h := range 2 {
 		n += len(w.in[h]) + len(w.out[h]) + len(w.res[h])
 	}
