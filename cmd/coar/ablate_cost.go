@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -69,8 +70,12 @@ func estimate(ctx context.Context, hard *hardWork, gradients *gradientWork) (*co
 	return c, nil
 }
 
-// timedExamples is how many examples gradient rows are timed on.
-const timedExamples = 16
+// Gradient rows are timed on so many examples, for so long, but never fewer than two rows for each worker nor more than so many.
+const (
+	timedExamples = 16
+	timedFor      = 300 * time.Millisecond
+	timedRows     = 100
+)
 
 // workers is how many goroutines an engine may run.
 func workers(e *ablate.Engine) int {
@@ -80,8 +85,7 @@ func workers(e *ablate.Engine) int {
 	return runtime.GOMAXPROCS(0)
 }
 
-// time returns the seconds that a margin with gradient takes, all workers at work. They may share the examples' rows: what
-// counts is a second row for each, so that compiling graphs does not.
+// time returns the seconds that a margin with gradient takes, all workers at work.
 func (g *gradientWork) time(ctx context.Context) (float64, error) {
 	if err := g.soft.ready(); err != nil {
 		return 0, err
@@ -97,15 +101,31 @@ func (g *gradientWork) time(ctx context.Context) (float64, error) {
 	rows := g.rows(row, roles, &reading)
 	same := func(_ int, keep []float32, wanted []bool) { rows(0, keep, wanted) }
 	var mu sync.Mutex
-	each := workers(g.s.Engine)
-	ends := make([]time.Time, 2*each) // of each row's last example
-	err = g.s.Engine.EachGradient(ctx, g.s.Examples(m.Positions[:n]), len(ends), same, g.out, func(r, _ int, _ float32, _ []float32) error {
+	var ends []time.Time // of pairs of row and example
+	enough, each := errors.New("enough rows are timed"), workers(g.s.Engine)
+	err = g.s.Engine.EachGradient(ctx, g.s.Examples(m.Positions[:n]), timedRows*each, same, g.out, func(int, int, float32, []float32) error {
 		mu.Lock()
 		defer mu.Unlock()
-		ends[r] = time.Now()
+		ends = append(ends, time.Now())
+		if len(ends) >= 2*each*n && time.Since(ends[0]) > timedFor {
+			return enough
+		}
 		return reading.get()
 	})
-	return ends[2*each-1].Sub(ends[each-1]).Seconds() / float64(each*n), err
+	if errors.Is(err, enough) {
+		err = nil
+	}
+	return settled(ends).Seconds(), err
+}
+
+// settled is the time that one of many things takes, of which it gets the ends in ascending order: in their later half, when
+// each worker has compiled its graphs.
+func settled(ends []time.Time) time.Duration {
+	last := len(ends) - 1
+	if last < 1 {
+		return 0
+	}
+	return ends[last].Sub(ends[last/2]) / time.Duration(last-last/2)
 }
 
 // seconds words a duration.
