@@ -25,15 +25,7 @@ type linearGradient struct {
 	weight      []float32 // [out, in]
 	shared      *workspace
 	ones, rest  []kernel.Offset // the rows by factor: 1, or neither 0 nor 1
-	scaled      []scaledRow     // those of rest
 	sums        kernel.Columns
-	turning     kernel.Columns
-}
-
-// scaledRow is a row of a weight and what it is multiplied by.
-type scaledRow struct {
-	row    int
-	factor float32
 }
 
 // fitsLinear says whether c runs over tokens that lie side by side, without an activation.
