@@ -38,7 +38,7 @@ func (c *cost) String() string {
 const fewestTimed = 30
 
 // estimate measures a few rows and says what the rest will cost; nil where there is little to do. The rows of zeros and
-// ones that it measures are committed; the gradient rows, two per worker on a few examples, are not.
+// ones that it measures are committed; the gradient rows, at least two per worker on a few examples, are not.
 func estimate(ctx context.Context, hard *hardWork, gradients *gradientWork) (*cost, error) {
 	m := hard.run.Manifest()
 	workers := workers(hard.s.Engine)
@@ -107,10 +107,11 @@ func (g *gradientWork) time(ctx context.Context) (float64, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		ends = append(ends, time.Now())
-		if len(ends) >= 2*each*n && time.Since(ends[0]) > timedFor {
+		err := reading.get()
+		if err == nil && len(ends) >= 2*each*n && time.Since(ends[0]) > timedFor {
 			return enough
 		}
-		return reading.get()
+		return err
 	})
 	if errors.Is(err, enough) {
 		err = nil

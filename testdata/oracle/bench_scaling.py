@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How coar ablate scales: workers, examples, rows already done, and the memory of a large run. Prints Markdown tables.
 
-  python3 testdata/oracle/bench_scaling.py COAR [--parts workers,examples,rows,memory]
+  python3 testdata/oracle/bench_scaling.py COAR [--parts workers,examples,rows,memory] [--models resnet20,...]
 
 COAR is the program's path. Needs numpy alone: weights are drawn with the shapes that testdata/margins lists and written as
 .safetensors. Times are coar's own for the rows, writing and syncing included; memory is the largest resident set of the process.
@@ -91,13 +91,15 @@ def line(*cells):
 
 
 ROUNDS = 7
+MODELS = {"resnet20": (32, 100, 60, .1), "mini_resnet_32": (32, 32, 150, .1), "resnet18_224": (224, 16, 12, .05), "vit_b_16": (224, 4, 10, .05)}  # side, images, rows of a worker, fraction
 
 
-def workers(coar):
+def workers(coar, models):
     table(f"Speed-up of two workers over {ROUNDS} rounds; beside it what two processes of one worker reach together, which share nothing but the machine. "
           "In a round one worker runs before and after the others, so that a machine that changes its speed between rounds changes no ratio; the best rates come from the machine's quietest moments",
           "model", "margins/s, 1 worker, median (best)", "2 workers", "2 processes", "speed-up, median of the rounds", "of the best", "of 2 processes", "of the best")
-    for name, side, n, rows, fraction in (("resnet20", 32, 100, 60, .1), ("mini_resnet_32", 32, 32, 150, .1), ("resnet18_224", 224, 16, 12, .05), ("vit_b_16", 224, 4, 10, .05)):
+    for name in models:
+        side, n, rows, fraction = MODELS[name]
         with tempfile.TemporaryDirectory() as d:
             weights(name, os.path.join(d, "w.safetensors"))
             data, runs = images(d, n, side), itertools.count()
@@ -152,9 +154,13 @@ def main():
     parts = {f.__name__: f for f in (workers, examples, rows, memory)}
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("coar"); ap.add_argument("--parts", default=",".join(parts))
+    ap.add_argument("--models", default=",".join(MODELS), help="of the part workers")
     a = ap.parse_args()
     for name in a.parts.split(","):
-        parts[name](a.coar)
+        if name == "workers":
+            workers(a.coar, a.models.split(","))
+        else:
+            parts[name](a.coar)
 
 
 if __name__ == "__main__":
