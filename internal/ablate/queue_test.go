@@ -11,8 +11,7 @@ import (
 
 // Groups are runs of consecutive rows; together they are the rows to do, each once.
 func TestQueueHandsOutEveryRowOnce(t *testing.T) {
-	seed := rand.Uint64()
-	rng := rand.New(rand.NewPCG(seed, 1))
+	rng := rand.New(rand.NewPCG(1, 1))
 	for range 200 {
 		var todo []int
 		for r := range rng.IntN(300) {
@@ -33,7 +32,7 @@ func TestQueueHandsOutEveryRowOnce(t *testing.T) {
 			q.took(n, time.Duration(rng.Int64N(int64(3*time.Second))))
 		}
 		if !slices.Equal(got, todo) {
-			t.Fatalf("seed %d: handed out %v of %v", seed, got, todo)
+			t.Fatalf("handed out %v of %v", got, todo)
 		}
 	}
 }

@@ -8,8 +8,7 @@ import (
 
 // LayerNorm of the same set, rounded, is what the kernel promises bit for bit; LayerNorm itself is tested against its definition.
 func TestLayerNormCellsIsLayerNormRounded(t *testing.T) {
-	seed := rand.Uint64()
-	rng := rand.New(rand.NewPCG(seed, 15))
+	rng := rand.New(rand.NewPCG(1, 15))
 	for _, set := range AvailableBF16() {
 		for _, rows := range []int{1, 2, 3, 17, 50, 197} {
 			for _, cols := range []int{1, 7, 8, 9, 15, 16, 17, 33, 50} {
@@ -28,7 +27,7 @@ func TestLayerNormCellsIsLayerNormRounded(t *testing.T) {
 							odd = plain.Y[(2*i+1)*c.YStride+j]
 						}
 						if got, want := math.Float32bits(c.Y[i*c.YStride+j]), math.Float32bits(Cell(even, odd)); got != want {
-							t.Fatalf("%s, seed %d, %dx%d: cell %d of column %d is %08x, want %08x", set.Name, seed, rows, cols, i, j, got, want)
+							t.Fatalf("%s, %dx%d: cell %d of column %d is %08x, want %08x", set.Name, rows, cols, i, j, got, want)
 						}
 					}
 				}

@@ -81,8 +81,7 @@ func TestGradientKernelsMatchDefinition(t *testing.T) {
 	for _, k := range gradientKernels {
 		for _, set := range Available() {
 			t.Run(k.name+"/"+set.Name, func(t *testing.T) {
-				seed := rand.Uint64()
-				rng := rand.New(rand.NewPCG(seed, 2))
+				rng := rand.New(rand.NewPCG(1, 2))
 				worst := 0.0 // error beside what is documented
 				for _, rows := range k.rows {
 					for _, cols := range []int{1, 7, 8, 9, 15, 16, 17, 33, 50} {
@@ -102,7 +101,7 @@ func TestGradientKernelsMatchDefinition(t *testing.T) {
 				}
 				t.Logf("largest error %.2g of what is documented", worst)
 				if !(worst <= 1) {
-					t.Errorf("seed %d: largest error %g times what is documented", seed, worst)
+					t.Errorf("largest error %g times what is documented", worst)
 				}
 			})
 		}

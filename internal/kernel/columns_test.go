@@ -105,8 +105,7 @@ func TestColumnKernelsMatchDefinition(t *testing.T) {
 	for _, k := range columnKernels {
 		for _, set := range Available() {
 			t.Run(k.name+"/"+set.Name, func(t *testing.T) {
-				seed := rand.Uint64()
-				rng := rand.New(rand.NewPCG(seed, 2))
+				rng := rand.New(rand.NewPCG(1, 2))
 				worst := 0.0
 				for _, rows := range k.rows {
 					for _, cols := range []int{1, 7, 8, 9, 15, 16, 17, 33, 50} {
@@ -123,7 +122,7 @@ func TestColumnKernelsMatchDefinition(t *testing.T) {
 				}
 				t.Logf("largest error %.2g", worst)
 				if !(worst <= k.bound) {
-					t.Errorf("seed %d: largest error %g, documented %g", seed, worst, k.bound)
+					t.Errorf("largest error %g, documented %g", worst, k.bound)
 				}
 			})
 		}

@@ -154,9 +154,7 @@ func checkMatrix(t *testing.T, set *Set, m *Matrix, sides, vecs int) {
 
 func TestMatrixMatchesDefinition(t *testing.T) {
 	for _, set := range withMatrix(t) {
-		seed := rand.Uint64()
-		t.Logf("seed %d", seed)
-		rng := rand.New(rand.NewPCG(seed, 15))
+		rng := rand.New(rand.NewPCG(1, 15))
 		for sides := 1; sides <= 2; sides++ {
 			for vecs := 1; vecs <= MatrixVecs(sides); vecs++ {
 				for trial := range 60 {

@@ -133,9 +133,7 @@ func checkCellTile(t *testing.T, set *Set, tile *CellTile, rows, vecs int) {
 func TestTileBF16MatchesDefinition(t *testing.T) {
 	for _, set := range AvailableBF16() {
 		t.Run(set.Name, func(t *testing.T) {
-			seed := rand.Uint64()
-			t.Logf("seed %d", seed)
-			rng := rand.New(rand.NewPCG(seed, 12))
+			rng := rand.New(rand.NewPCG(1, 12))
 			for rows := 1; rows <= set.MaxRows; rows++ {
 				for vecs := 1; vecs <= set.MaxVecs; vecs++ {
 					for trial := range 40 {
@@ -150,8 +148,7 @@ func TestTileBF16MatchesDefinition(t *testing.T) {
 
 // Products of bfloat16 values are exact in float32, so the order of additions alone decides the bits of a sum.
 func TestTileBF16SumsAreTheSameBitsInEverySet(t *testing.T) {
-	seed := rand.Uint64()
-	rng := rand.New(rand.NewPCG(seed, 13))
+	rng := rand.New(rand.NewPCG(1, 13))
 	a, b := normals(rng, 500), normals(rng, 500+64)
 	CellsOf(a, a, normals(rng, len(a)))
 	CellsOf(b, b, normals(rng, len(b)))
@@ -168,7 +165,7 @@ func TestTileBF16SumsAreTheSameBitsInEverySet(t *testing.T) {
 		}
 		for j := range 16 {
 			if tile.Out[j] != first[j] {
-				t.Fatalf("seed %d: %s has %g in lane %d, %s has %g", seed, set.Name, tile.Out[j], j, AvailableBF16()[0].Name, first[j])
+				t.Fatalf("%s has %g in lane %d, %s has %g", set.Name, tile.Out[j], j, AvailableBF16()[0].Name, first[j])
 			}
 		}
 	}

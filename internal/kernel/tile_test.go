@@ -72,8 +72,7 @@ func reference(t *Tile, rows, vecs, lanes int) []float64 {
 func TestTileMatchesDefinition(t *testing.T) {
 	for _, set := range Available() {
 		t.Run(set.Name, func(t *testing.T) {
-			seed := rand.Uint64()
-			rng := rand.New(rand.NewPCG(seed, 1))
+			rng := rand.New(rand.NewPCG(1, 1))
 			for rows := 1; rows <= set.MaxRows; rows++ {
 				for vecs := 1; vecs <= set.MaxVecs; vecs++ {
 					for trial := range 20 {
@@ -85,12 +84,12 @@ func TestTileMatchesDefinition(t *testing.T) {
 							got := float64(tile.Out[i])
 							if math.IsNaN(w) {
 								if got != 0 {
-									t.Fatalf("%dx%d k=%d seed %d: guard cell %d overwritten with %g", rows, vecs, k, seed, i, got)
+									t.Fatalf("%dx%d k=%d: guard cell %d overwritten with %g", rows, vecs, k, i, got)
 								}
 								continue
 							}
 							if math.Abs(got-w) > 1e-5*(10+math.Abs(w))*math.Sqrt(float64(k)+1) {
-								t.Fatalf("%dx%d k=%d seed %d: Out[%d] = %g, want %g", rows, vecs, k, seed, i, got, w)
+								t.Fatalf("%dx%d k=%d: Out[%d] = %g, want %g", rows, vecs, k, i, got, w)
 							}
 						}
 					}

@@ -134,9 +134,7 @@ func checkWinograd(t *testing.T, set *Set, rng *rand.Rand, n int) {
 func TestWinogradTransformsMatchDefinition(t *testing.T) {
 	for _, set := range Available() {
 		t.Run(set.Name, func(t *testing.T) {
-			seed := rand.Uint64()
-			t.Logf("seed %d", seed)
-			rng := rand.New(rand.NewPCG(seed, 8))
+			rng := rand.New(rand.NewPCG(1, 8))
 			for trial := range 60 {
 				checkWinograd(t, set, rng, trial%6)
 			}
