@@ -91,7 +91,7 @@ def line(*cells):
 
 
 ROUNDS = 7
-MODELS = {"resnet20": (32, 100, 60, .1), "mini_resnet_32": (32, 32, 150, .1), "resnet18_224": (224, 16, 12, .05), "vit_b_16": (224, 4, 10, .05)}  # side, images, rows of a worker, fraction
+MODELS = {"resnet20": (32, 100, 60, .1), "mini_resnet_32": (32, 32, 150, .1), "resnet18_224": (224, 16, 12, .05), "vit_b_16": (224, 4, 16, .05)}  # side, images, rows of a worker, fraction
 
 
 def workers(coar, models):
