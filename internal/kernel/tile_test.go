@@ -27,6 +27,9 @@ func randomTile(rng *rand.Rand, rows, vecs, lanes, k int) *Tile {
 		t.OutRow[i], t.ResRow[i] = int32(200+o*vecs*lanes), int32(rng.IntN(2000))
 		t.Scale[i], t.Shift[i] = float32(rng.NormFloat64()), float32(rng.NormFloat64())
 	}
+	if rng.IntN(2) == 0 { // beyond the end of it, too
+		t.Ahead, t.AheadStride = t.A, rng.IntN(1000)
+	}
 	return t
 }
 

@@ -78,6 +78,8 @@ func (a *attention) Do(in ...G.Value) (G.Value, error) {
 	return a.out, nil
 }
 
+func (a *attention) needs() [][]float32 { return [][]float32{a.kept} }
+
 // noteConstants tells readers which output channels hold one value: those whose row of V does, since probabilities sum to 1.
 func (a *attention) noteConstants() {
 	a.makes.clear()

@@ -321,11 +321,12 @@ func (b *Builder) LayerNorm(key string, x *Map, weight, bias []float32, eps floa
 	op := newLayerNorm(b.set, key+"/op", x.Plane, out, eps, batch)
 	y := &Map{Plane: out, node: b.apply(op, x.node, b.weight(key+".weight", weight, x.C), b.weight(key+".bias", bias, x.C)), frozen: x.frozen, reached: x.reached}
 	b.record(y, func(g *Map) {
-		inputs := []*G.Node{g.node, b.forward(x), b.weight(key+".weight/gradient", weight, x.C)}
+		inputs, over := []*G.Node{g.node, b.forward(x), b.weight(key+".weight/gradient", weight, x.C)}, g
 		if x.gradient != nil {
-			inputs = append(inputs, b.settled(x.gradient).node)
+			over = b.settled(x.gradient)
+			inputs = append(inputs, over.node)
 		}
-		x.gradient = &Map{Plane: x.Plane, node: b.apply(newLayerNormGradient(op, x.Plane), inputs...)}
+		x.gradient = &Map{Plane: x.Plane, node: b.apply(newLayerNormGradient(op, over), inputs...)}
 	}, x)
 	return y
 }

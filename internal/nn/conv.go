@@ -77,6 +77,8 @@ type residual struct {
 // covers says whether output channel r has a residual.
 func (r *residual) covers(c int) bool { return r != nil && c >= r.shift && c < r.shift+r.c }
 
+func (c *conv) fetch(a *ahead) { c.direct.ahead = a }
+
 // replaces lets the output take the residual's place.
 func (c *conv) replaces() *G.Node {
 	if r := c.res; r != nil && r.step == 1 && r.shift == 0 && r.c == c.plane.C {

@@ -15,17 +15,18 @@ type gelu struct {
 	args  kernel.Columns // of one channel
 }
 
-func newGELU(set *kernel.Set, id string, in Plane) *gelu {
-	return &gelu{base: newPlaneBase(id, in), set: set, in: in, slope: &second{newPlaneBase(id+"/slope", in)}, args: kernel.Columns{Rows: 1, Cols: in.W * in.G}}
+func newGELU(set *kernel.Set, id string, x *Map) *gelu {
+	in := x.Plane
+	return &gelu{base: newPlaneBase(id, in).overwriting(x), set: set, in: in, slope: &second{newPlaneBase(id+"/slope", in)}, args: kernel.Columns{Rows: 1, Cols: in.W * in.G}}
 }
 
 // gelu applies GELU to x as an op of its own.
 func (b *Builder) gelu(x *Map) *Map {
-	op := newGELU(b.set, x.node.Name()+x.node.Op().String()+"/gelu", x.Plane)
+	op := newGELU(b.set, x.node.Name()+x.node.Op().String()+"/gelu", x)
 	node, other := b.applyPair(op, op.slope, x.node)
 	y, slope := &Map{Plane: x.Plane, node: node, reached: x.reached}, &Map{Plane: x.Plane, node: other}
 	b.record(y, func(g *Map) {
-		b.addGradient(x, &Map{Plane: x.Plane, node: b.apply(newGELUGradient(op), g.node, b.forward(slope))})
+		b.addGradient(x, &Map{Plane: x.Plane, node: b.apply(newGELUGradient(op, g), g.node, b.forward(slope))})
 	}, slope)
 	return y
 }
@@ -41,6 +42,8 @@ func (f *gelu) Do(in ...G.Value) (G.Value, error) {
 	return f.out, nil
 }
 
+func (f *gelu) needs() [][]float32 { return [][]float32{f.slope.buf} }
+
 func (f *gelu) class() string { return "GELU" }
 func (f *gelu) work(in []G.Value) (flops, bytes float64) {
 	return 0, 3 * floatBytes * float64(f.in.C*f.in.W*f.in.G)
@@ -52,8 +55,8 @@ type geluGradient struct {
 	of *gelu
 }
 
-func newGELUGradient(f *gelu) *geluGradient {
-	return &geluGradient{newPlaneBase(f.id+"/gradient", f.in), f}
+func newGELUGradient(f *gelu, g *Map) *geluGradient {
+	return &geluGradient{newPlaneBase(f.id+"/gradient", f.in).overwriting(g), f}
 }
 
 // Do takes the gradient and the slopes.

@@ -147,6 +147,10 @@ func (b *Builder) compileBackward(p *Program, last *Map) error {
 		return err
 	}
 	p.back = back
+	if b.tokens > 0 { // of convolutional networks too much is too large, or computed by Winograd's algorithm
+		p.forward.lookAhead()
+		back.machine.lookAhead()
+	}
 	return nil
 }
 

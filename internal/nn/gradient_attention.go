@@ -73,6 +73,8 @@ func (b *attentionGradient) Do(in ...G.Value) (G.Value, error) {
 	return b.out, nil
 }
 
+func (b *attentionGradient) needs() [][]float32 { return b.of.needs() }
+
 // turn transposes scores [key, query] to [query, key].
 func (b *attentionGradient) turn(x, y []float32) {
 	b.turning.X, b.turning.Y = x, y

@@ -93,6 +93,8 @@ func (o *linearGradient) Do(in ...G.Value) (G.Value, error) {
 	return o.out, nil
 }
 
+func (o *linearGradient) fetch(a *ahead) { o.product.ahead = a }
+
 // sumKeep computes the keep gradients of the wanted rows.
 func (o *linearGradient) sumKeep(g []float32) {
 	if o.raw == nil {

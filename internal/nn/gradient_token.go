@@ -15,8 +15,10 @@ type layerNormGradient struct {
 	args kernel.Columns
 }
 
-func newLayerNormGradient(l *layerNorm, in Plane) *layerNormGradient {
-	b := &layerNormGradient{base: newPlaneBase(l.id+"/gradient", in), set: l.set, in: in, args: l.args}
+// newLayerNormGradient may write the result over one of the two gradients that it is made from.
+func newLayerNormGradient(l *layerNorm, over *Map) *layerNormGradient {
+	in := over.Plane
+	b := &layerNormGradient{base: newPlaneBase(l.id+"/gradient", in).overwriting(over), set: l.set, in: in, args: l.args}
 	b.args.GStride = in.Stride()
 	return b
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	G "gorgonia.org/gorgonia"
@@ -17,9 +18,29 @@ func do(t *testing.T, op fused, in ...[]float32) []float32 {
 	t.Helper()
 	op.bind(buffer(op.size()))
 	fill(op.memory(), float32(math.NaN())) // an op writes whatever others read
+	return doBound(t, op, -1, in)
+}
+
+// sameOver fails where op, which wrote want, gives anything else in the first cols of each row when it writes over an input.
+func sameOver(t *testing.T, op fused, over int, want []float32, p Plane, in ...[]float32) {
+	t.Helper()
+	want = slices.Clone(want)
+	for i, v := range doBound(t, op, over, in) {
+		if i%p.Stride() < p.W && v != want[i] {
+			t.Fatalf("%s: element %d is %g when input %d is overwritten, %g otherwise", op, i, v, over, want[i])
+		}
+	}
+}
+
+// doBound runs op, over the given input or where it is bound.
+func doBound(t *testing.T, op fused, over int, in [][]float32) []float32 {
+	t.Helper()
 	var values []G.Value
 	for _, x := range in {
 		data := append(make([]float32, 0, len(x)+kernel.Slack), x...)
+		if len(values) == over {
+			op.bind(data)
+		}
 		values = append(values, tensor.New(tensor.WithShape(len(x)), tensor.WithBacking(data)))
 	}
 	if _, err := op.Do(values...); err != nil {
@@ -145,7 +166,11 @@ func TestLayerNormGradientMatchesDifferences(t *testing.T) {
 			gamma, beta := normals(rng, c.dim, 1), normals(rng, c.dim, 1)
 			in, data := x.plane()
 			_, grad := g.plane()
-			dx := do(t, newLayerNormGradient(newLayerNorm(set, "ln", in, in, 1e-6, nil), in), grad, data, gamma)
+			op := newLayerNormGradient(newLayerNorm(set, "ln", in, in, 1e-6, nil), &Map{Plane: in})
+			sameOver(t, op, 3, do(t, op, grad, data, gamma, data), in, grad, data, gamma, data)
+			op.args.Res = nil
+			dx := do(t, op, grad, data, gamma)
+			sameOver(t, op, 0, dx, in, grad, data, gamma)
 			norm := func(x tokens) tokens {
 				return x.each(func(v []float64) []float64 { return layerNormReference(v, gamma, beta, 1e-6) })
 			}
@@ -159,7 +184,7 @@ func TestGELUGradientMatchesDifferences(t *testing.T) {
 		x, g := drawTokens(rng, 3, 19, 7), drawTokens(rng, 3, 19, 7)
 		in, data := x.plane()
 		_, grad := g.plane()
-		op := newGELU(set, "gelu", in)
+		op := newGELU(set, "gelu", &Map{Plane: in})
 		of := func(x tokens) tokens {
 			return x.each(func(v []float64) []float64 {
 				y := make([]float64, len(v))
@@ -171,12 +196,18 @@ func TestGELUGradientMatchesDifferences(t *testing.T) {
 		}
 		op.slope.bind(buffer(op.slope.size()))
 		_, want := of(x).plane()
-		for i, v := range do(t, op, data) {
+		y := do(t, op, data)
+		for i, v := range y {
 			if i%in.Stride() < in.W && math.Abs(float64(v-want[i])) > 5e-7 {
 				t.Fatalf("element %d is %g, want %g", i, v, want[i])
 			}
 		}
-		checkGradient(t, "GELU", rng, of, x, g, do(t, newGELUGradient(op), grad, op.slope.memory()), 1)
+		slope := slices.Clone(op.slope.memory())
+		sameOver(t, op, 0, y, in, data)
+		back := newGELUGradient(op, &Map{})
+		dx := do(t, back, grad, slope)
+		checkGradient(t, "GELU", rng, of, x, g, dx, 1)
+		sameOver(t, back, 0, dx, in, grad, op.slope.memory())
 	})
 }
 

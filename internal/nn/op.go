@@ -12,10 +12,11 @@ import (
 
 // base carries what gorgonia asks of every op: an identity, the types of inputs and output, and the output buffer.
 type base struct {
-	id     string // unique in the graph: gorgonia merges nodes whose ops hash alike
-	inDims []int  // number of dimensions of each input
-	layout any    // what ops that share memory must agree in
-	lasts  bool   // the output must survive from run to run
+	id     string  // unique in the graph: gorgonia merges nodes whose ops hash alike
+	inDims []int   // number of dimensions of each input
+	layout any     // what ops that share memory must agree in
+	lasts  bool    // the output must survive from run to run
+	over   *G.Node // the input that the output may overwrite; nil: none
 	shape  tensor.Shape
 	out    *tensor.Dense
 	buf    []float32 // the memory of out, from bind on
@@ -44,10 +45,19 @@ func (b base) lasting(batch *Batch) base {
 	return b
 }
 
-func (b *base) keeps() bool       { return b.lasts }
-func (b *base) form() any         { return b.layout }
-func (b *base) memory() []float32 { return b.buf }
-func (b *base) replaces() *G.Node { return nil }
+// overwriting lets the output take the memory of x where nobody reads that later. The op reads every element of x before it
+// writes the same place.
+func (b base) overwriting(x *Map) base {
+	b.over = x.node
+	return b
+}
+
+func (b *base) keeps() bool        { return b.lasts }
+func (b *base) form() any          { return b.layout }
+func (b *base) memory() []float32  { return b.buf }
+func (b *base) needs() [][]float32 { return nil }
+func (b *base) fetch(*ahead)       {}
+func (b *base) replaces() *G.Node  { return b.over }
 
 // tensor is the output, whose address is the same in every run.
 func (b *base) tensor() *tensor.Dense { return b.out }
@@ -95,7 +105,9 @@ type fused interface {
 	bind(buf []float32)
 	memory() []float32
 	tensor() *tensor.Dense
-	replaces() *G.Node // an input that the op reads element by element before it writes the same places; nil: none
+	needs() [][]float32 // memory that the op touches besides its inputs and its output
+	fetch(*ahead)       // takes what it may fetch meanwhile
+	replaces() *G.Node  // an input that the op reads element by element before it writes the same places; nil: none
 }
 
 // apply adds op to the graph of its inputs and names the result after the op.

@@ -67,6 +67,7 @@ type product struct {
 	step   int             // elements from one vector of b to the next
 	cells  bool            // both operands are bfloat16
 	panel  *panel          // nil: columns are read in place
+	ahead  *ahead          // nil: nothing is fetched
 	tile   kernel.CellTile
 }
 
@@ -103,6 +104,9 @@ func (p *product) run(o operands, blocks []block) {
 	if o.relu {
 		t.ReLU = 1
 	}
+	if p.ahead != nil {
+		p.ahead.begin(p, blocks)
+	}
 	copied := p.panel != nil && len(blocks) >= panelMinBlocks
 	if copied {
 		p.panel.begin(p.live, p.live2, p.set.Lanes)
@@ -127,6 +131,9 @@ func (p *product) run(o operands, blocks []block) {
 				t.Spans = v.spans
 				if copied && !bl.empty {
 					t.K, t.K2 = p.panel.steps[v.vecs], p.panel.steps2[v.vecs]
+				}
+				if p.ahead != nil {
+					p.ahead.next(&t.Tile)
 				}
 				if p.cells {
 					p.set.TileBF16(t, bl.rows, v.vecs)

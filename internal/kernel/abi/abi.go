@@ -42,6 +42,11 @@ type Tile struct {
 	ResRow [MaxRows]int32
 	Scale  [MaxRows]float32
 	Shift  [MaxRows]float32
+
+	// Memory to bring into the second-level cache meanwhile: each step of a reduction fetches the line AheadStride bytes after
+	// that of the step before it, the first one that where Ahead begins. A hint that AVX512 alone takes; empty: nothing.
+	Ahead       []float32
+	AheadStride int
 }
 
 // Columns describes a [Rows, Cols] block of a matrix whose kernels work down each column, many columns at a time.

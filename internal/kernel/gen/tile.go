@@ -13,7 +13,7 @@ import (
 
 // Field offsets of abi.Tile, with which abi.CellTile begins; a slice's first word is its data pointer, the second its length.
 var tile struct {
-	a, b, k, kLen, a2, k2, k2Len, out, res, resLen, spans, spansLen, bStep, relu, aRow, a2Row, outRow, resRow, scale, shift int
+	a, b, k, kLen, a2, k2, k2Len, out, res, resLen, spans, spansLen, bStep, relu, aRow, a2Row, outRow, resRow, scale, shift, ahead, aheadStride int
 }
 
 // Field offsets of abi.Span, and its size.
@@ -34,6 +34,7 @@ func init() {
 	tile.bStep, tile.relu = int(unsafe.Offsetof(t.BStep)), int(unsafe.Offsetof(t.ReLU))
 	tile.aRow, tile.a2Row, tile.outRow, tile.resRow = int(unsafe.Offsetof(t.ARow)), int(unsafe.Offsetof(t.A2Row)), int(unsafe.Offsetof(t.OutRow)), int(unsafe.Offsetof(t.ResRow))
 	tile.scale, tile.shift = int(unsafe.Offsetof(t.Scale)), int(unsafe.Offsetof(t.Shift))
+	tile.ahead, tile.aheadStride = int(unsafe.Offsetof(t.Ahead)), int(unsafe.Offsetof(t.AheadStride))
 }
 
 // rowPtr are the general registers that hold the A row pointers.
@@ -59,6 +60,10 @@ func emitTile(s isa, rows, vecs int, tables tables) {
 	}
 	text(s, fmt.Sprintf("tile%dx%d", rows, vecs), signature, tileDoc(rows, vecs))
 	next, left := AllocLocal(8), AllocLocal(8)
+	var f fetching
+	if s.fetches() {
+		f = fetching{AllocLocal(8), AllocLocal(8)}
+	}
 	acc := func(r, v int) reg.VecPhysical { return s.regs[r*vecs+v] }
 
 	t, b, at, step := reg.R15, reg.R10, reg.R13, reg.R14
@@ -69,6 +74,10 @@ func emitTile(s isa, rows, vecs int, tables tables) {
 	MOVQ(mem(t, tile.spansLen), at)
 	MOVQ(at, left)
 
+	if s.fetches() {
+		MOVQ(mem(t, tile.ahead), b)
+		MOVQ(b, f.line)
+	}
 	span, end := label(s, rows, vecs, "span"), label(s, rows, vecs, "end")
 	TESTQ(at, at)
 	JZ(operand.LabelRef(end))
@@ -80,8 +89,8 @@ func emitTile(s isa, rows, vecs int, tables tables) {
 	for i := range rows * vecs {
 		s.zero(s.regs[i])
 	}
-	emitReduction(s, rows, vecs, "k", tile.a, tile.aRow, tile.k, tile.kLen)
-	emitReduction(s, rows, vecs, "k2", tile.a2, tile.a2Row, tile.k2, tile.k2Len)
+	emitReduction(s, rows, vecs, "k", tile.a, tile.aRow, tile.k, tile.kLen, f)
+	emitReduction(s, rows, vecs, "k2", tile.a2, tile.a2Row, tile.k2, tile.k2Len, f)
 
 	MOVQ(next, at)
 	emitEpilogue(s, rows, vecs, t, at, acc, s.regs[rows*vecs], tables)
@@ -95,11 +104,9 @@ func emitTile(s isa, rows, vecs int, tables tables) {
 
 // emitReduction adds Σ_k A·B to the accumulators, with A and its steps taken from the named fields.
 // Expects t in R15, the span's first B vector in R10 and the step between vectors, in elements, in R14.
-func emitReduction(s isa, rows, vecs int, name string, aField, rowField, kField, lenField int) {
-	t, b, k, n, bOff, aOff, step := reg.R15, reg.R10, reg.R11, reg.R12, reg.R13, reg.RBP, reg.R14
-	bvec := s.regs[rows*vecs:][:vecs]
-	spare := s.regs[rows*vecs+vecs:]
-	loop, done := label(s, rows, vecs, name), label(s, rows, vecs, name+"done")
+func emitReduction(s isa, rows, vecs int, name string, aField, rowField, kField, lenField int, f fetching) {
+	t, k, n, aOff := reg.R15, reg.R11, reg.R12, reg.RBP
+	loop, plain, done := label(s, rows, vecs, name), label(s, rows, vecs, name+"plain"), label(s, rows, vecs, name+"done")
 	MOVQ(mem(t, lenField), n)
 	TESTQ(n, n)
 	JZ(operand.LabelRef(done))
@@ -109,7 +116,37 @@ func emitReduction(s isa, rows, vecs int, name string, aField, rowField, kField,
 		MOVLQSX(mem(t, rowField+4*r), rowPtr[r])
 		LEAQ(memIndex(aOff, rowPtr[r], 4, 0), rowPtr[r])
 	}
+	if s.fetches() {
+		// The loop's counter gives its register to the line that is fetched.
+		line := n
+		MOVQ(f.line, aOff)
+		TESTQ(aOff, aOff)
+		JZ(operand.LabelRef(plain))
+		LEAQ(memIndex(k, n, 8, 0), n)
+		MOVQ(n, f.end)
+		MOVQ(aOff, line)
+		Label(loop + "fetching")
+		emitStep(s, rows, vecs)
+		PREFETCHT1(mem(line, 0))
+		ADDQ(mem(t, tile.aheadStride), line)
+		CMPQ(k, f.end)
+		JNE(operand.LabelRef(loop + "fetching"))
+		MOVQ(line, f.line)
+		JMP(operand.LabelRef(done))
+		Label(plain)
+	}
 	Label(loop)
+	emitStep(s, rows, vecs)
+	DECQ(n)
+	JNZ(operand.LabelRef(loop))
+	Label(done)
+}
+
+// emitStep adds the products of the step that R11 points to, and moves on to the next.
+func emitStep(s isa, rows, vecs int) {
+	b, k, bOff, aOff, step := reg.R10, reg.R11, reg.R13, reg.RBP, reg.R14
+	bvec := s.regs[rows*vecs:][:vecs]
+	spare := s.regs[rows*vecs+vecs:]
 	MOVLQSX(mem(k, 0), aOff)
 	MOVLQSX(mem(k, 4), bOff)
 	LEAQ(memIndex(b, bOff, 4, 0), bOff)
@@ -126,10 +163,13 @@ func emitReduction(s isa, rows, vecs int, name string, aField, rowField, kField,
 		s.multiply(a, bvec, s.regs[r*vecs:])
 	}
 	ADDQ(imm(8), k)
-	DECQ(n)
-	JNZ(operand.LabelRef(loop))
-	Label(done)
 }
+
+// fetching is where a tile keeps, on its stack, the line to fetch next, 0 if there is none, and the end of the steps.
+type fetching struct{ line, end operand.Mem }
+
+// fetches says whether tiles bring memory into the cache that is needed after them; AVX2 gains nothing by it.
+func (s isa) fetches() bool { return s.wide() && !s.bf16 }
 
 // multiply adds the products of a and each vector of b to acc.
 func (s isa) multiply(a reg.VecPhysical, b, acc []reg.VecPhysical) {
