@@ -8,11 +8,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"coar/internal/fault"
+	"coar/internal/kernel"
 	"coar/internal/store"
 )
 
@@ -111,6 +113,14 @@ func endsAsUndisturbed(t *testing.T, dir string, args func(run string) []string)
 	}
 }
 
+// gradientRows is n, or a tenth of that with portable kernels, which take ten times as long for each.
+func gradientRows(n int) string {
+	if os.Getenv(kernel.EnvISA) == "portable" {
+		n /= 10
+	}
+	return strconv.Itoa(n)
+}
+
 // Gradient rows that are killed again and again lose no example that is completed, count no row twice, and end in the
 // files that an undisturbed run has.
 func TestKillGradients(t *testing.T) {
@@ -123,7 +133,7 @@ func TestKillGradients(t *testing.T) {
 		t.Fatal(err)
 	}
 	args := func(run string) []string {
-		return []string{"ablate", run, "--weights", "tiny.safetensors", "--data", "npy:images.npy,labels.npy", "--quiet", "-m", "0", "--gradients", "1500", "--batch", "1"}
+		return []string{"ablate", run, "--weights", "tiny.safetensors", "--data", "npy:images.npy,labels.npy", "--quiet", "-m", "0", "--gradients", gradientRows(1500), "--batch", "1"}
 	}
 	done := 0
 	for killed := 0; killed < kills; killed++ {
@@ -160,7 +170,7 @@ func TestInterruptGradients(t *testing.T) {
 		t.Fatal(err)
 	}
 	args := func(run string) []string {
-		return []string{"ablate", run, "--weights", "tiny.safetensors", "--data", "npy:images.npy,labels.npy", "--quiet", "-m", "0", "--gradients", "2000"}
+		return []string{"ablate", run, "--weights", "tiny.safetensors", "--data", "npy:images.npy,labels.npy", "--quiet", "-m", "0", "--gradients", gradientRows(2000)}
 	}
 	run := filepath.Join(dir, "RUN")
 	var held int64

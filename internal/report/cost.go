@@ -1,7 +1,6 @@
 package report
 
 import (
-	"fmt"
 	"math"
 
 	"gonum.org/v1/plot/vg"
@@ -63,10 +62,10 @@ func (c CostCurve) across(frame vg.Rectangle) (scale, []tick) {
 	low, high = min(low, high)/1.3, high*1.3
 	x := scale{min: low, max: high, from: frame.Min.X, to: frame.Max.X, warp: math.Log}
 	var list []tick
-	for decade := math.Pow(10, math.Floor(math.Log10(low))); decade <= high; decade *= 10 {
-		for _, v := range []float64{decade, 3 * decade} {
+	for power := int(math.Floor(math.Log10(low))); math.Pow10(power) <= high; power++ {
+		for _, v := range []float64{math.Pow10(power), 3 * math.Pow10(power)} {
 			if v >= low && v <= high {
-				list = append(list, tick{v, fmt.Sprintf("%.4g", v)})
+				list = append(list, tick{v, number(v, max(0, -power))})
 			}
 		}
 	}

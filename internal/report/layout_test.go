@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"image"
 	"math"
+	"strings"
 	"testing"
 
 	"gonum.org/v1/plot/font"
@@ -191,5 +192,16 @@ func TestTextIsShortenedToItsRoom(t *testing.T) {
 	}
 	if got := p.fit(labelStyle, "17", 50); got != "17" {
 		t.Errorf("a short text became %q", got)
+	}
+}
+
+func TestCostsAreWrittenOut(t *testing.T) {
+	_, list := CostCurve{Measured: []CostPoint{{Passes: 0.4}, {Passes: 2e4}}, Run: CostPoint{Passes: 70}}.across(box(0, 0, 100, 100))
+	var labels []string
+	for _, tick := range list {
+		labels = append(labels, tick.label)
+	}
+	if got, want := strings.Join(labels, " "), "1 3 10 30 100 300 1000 3000 10000"; got != want {
+		t.Errorf("ticks %s, want %s", got, want)
 	}
 }
