@@ -222,12 +222,12 @@ func (c *conv) computeAnew(a layerArgs, dst []float32) {
 		c.plan(a, shift, 0)
 	}
 	c.plan(a, shift, 1)
+	c.planRaw(a)
 	w := a.w
 	if c.direct.cells {
 		w = a.derived
 	}
-	c.direct.run(operands{a: w, b: a.x, out: dst, res: a.res, relu: c.act == ReLU}, c.blocks)
-	c.directRaw(a)
+	c.direct.run(operands{a: w, b: a.x, out: dst, res: a.res, raw: c.raw.memory(), relu: c.act == ReLU}, c.blocks)
 	if c.wino != nil {
 		c.wino.run(c, a, shift, dst)
 	} else {

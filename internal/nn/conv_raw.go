@@ -72,23 +72,29 @@ func (r *rawRows) list() {
 // row is row i of buf.
 func (r *rawRows) row(i int32) []float32 { return r.buf[int(r.slot[i])*r.plane.Stride():] }
 
-// directRaw computes the wanted rows directly into the raw buffer. It follows foldConstants.
-func (c *conv) directRaw(a layerArgs) {
+// memory is where the raw rows are.
+func (r *rawRows) memory() []float32 {
+	if r == nil {
+		return nil
+	}
+	return r.buf
+}
+
+// planRaw appends blocks for the wanted rows where they are computed directly. It follows foldConstants.
+func (c *conv) planRaw(a layerArgs) {
 	rows := c.raw.chosen()
 	if len(rows) == 0 || c.wino != nil {
 		return
 	}
 	size, stride := c.depth*c.layer.Kernel*c.layer.Kernel, c.plane.Stride()
 	folded := len(c.direct.live) < len(c.direct.steps)
-	c.blocks = c.blocks[:0]
-	c.add(len(rows), block{}, func(b *block, i, n int) {
+	c.add(len(rows), block{raw: true}, func(b *block, i, n int) {
 		r := rows[n]
 		b.a[i], b.out[i], b.scale[i] = r*int32(size), c.raw.slot[r]*int32(stride), a.scale[r]
 		if folded {
 			b.shift[i] = a.scale[r] * c.reads.dot(a.w[int(r)*c.layer.In:])
 		}
 	})
-	c.direct.run(operands{a: a.w, b: a.x, out: c.raw.buf}, c.blocks)
 }
 
 // transformRaw writes a strip of the wanted row r, the i-th kept one, to the raw buffer.

@@ -25,20 +25,26 @@ type strided struct {
 	after  *layerGradient // what is done to each channel; nil: nothing
 }
 
-// phase is the positions (2m+py, 2n+px) of the input, m < h, n < w.
+// phase is the positions (2m+py, 2n+px) of the input, m < h, n < w. A strip is a group of its spans.
 type phase struct {
 	product
 	py, px, h, w int
-	at           int       // where the phase starts in a channel's work space
-	all          [][]visit // by strip
+	at           int // where the phase starts in a channel's work space
 }
+
+// stridedPanelBytes bounds the columns that a strip copies: they stay in a core's second-level cache while every channel reads them.
+const stridedPanelBytes = 512 << 10
 
 // newStrided prepares the op for the gradient of x through l, without its output.
 func (b *Builder) newStrided(x *Map, l Layer, d *Map) *strided {
 	t := l.transposed()
 	op := &strided{layer: t, d: d.Plane, x: x.Plane, out: x.Plane, sum: x.gradient != nil, half: x.halved, shared: &b.work}
 	x.halved = nil
-	op.strip = max(1, 4*stripLanes/((x.W+1)/2*x.G))
+	lanes := 4 * stripLanes
+	if l.Kernel == 1 {
+		lanes = min(lanes, stridedPanelBytes/(floatBytes*l.Out))
+	}
+	op.strip = max(1, lanes/((x.W+1)/2*x.G))
 	stride := 0
 	for i := range op.parts {
 		op.parts[i] = newPhase(b.set, l, d.Plane, op, i/2, i%2, stride)
@@ -94,7 +100,10 @@ func newPhase(set *kernel.Set, l Layer, d Plane, of *strided, py, px, at int) ph
 		s.row(d.At(y, 0), at+y%of.strip*p.w*x.G, res, p.w*x.G)
 	}
 	p.product = newProduct(set, steps, s, 0)
-	p.all = s.group(max(1, len(s.list)/max(1, p.h)*of.strip))
+	p.groups = s.group(max(1, len(s.list)/max(1, p.h)*of.strip))
+	if l.Kernel == 1 { // more taps read a column again
+		p.usePanel(d.Stride(), of.shared)
+	}
 	return p
 }
 
@@ -113,14 +122,21 @@ func (s *strided) Do(in ...G.Value) (G.Value, error) {
 		s.after.begin()
 	}
 	o := operands{a: w, b: d, out: s.row, res: half}
-	for strip := range s.parts[0].all {
+	for p := range s.parts {
+		s.parts[p].begin(o, len(s.blocks))
+	}
+	for strip := range s.parts[0].groups {
+		for p := range s.parts {
+			if part := &s.parts[p]; part.has(strip) {
+				part.enter(part.groups[strip])
+			}
+		}
 		r := 0
 		for i := range s.blocks {
 			for p := range s.parts {
 				s.blocks[i].residual = p == 0 && s.half != nil
-				if part := &s.parts[p]; len(part.steps) > 0 && strip < len(part.all) {
-					part.groups = part.all[strip : strip+1]
-					part.run(o, s.blocks[i:i+1])
+				if part := &s.parts[p]; part.has(strip) {
+					part.compute(s.blocks[i : i+1])
 				}
 			}
 			for k := range s.blocks[i].rows {
@@ -134,6 +150,9 @@ func (s *strided) Do(in ...G.Value) (G.Value, error) {
 	}
 	return s.base.out, nil
 }
+
+// has says whether something is computed of the part's strip.
+func (p *phase) has(strip int) bool { return len(p.steps) > 0 && strip < len(p.groups) }
 
 // place puts a strip of the parts of channel r, which starts at src, in place and does what comes after.
 func (s *strided) place(r, strip int, src, sum []float32) {

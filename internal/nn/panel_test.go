@@ -60,3 +60,39 @@ func TestPanelsChangeNoBit(t *testing.T) {
 		}
 	})
 }
+
+// The gradient of a projection of stride 2 gives the bits that it gives where columns are read in place.
+func TestStridedPanelsChangeNoBit(t *testing.T) {
+	eachSet(t, func(t *testing.T, set *kernel.Set, rng *rand.Rand) {
+		const size, side, classes = 4, 16, 5
+		stem, l, head := drawLayer(rng, "stem", 64, 3, 3, 1), drawLayer(rng, "projection", 512, 64, 1, 2), drawLayer(rng, "head", classes, 512, 1, 1)
+		b := NewBuilder(set, false, size, 3, side, side, map[string]bool{stem.Key: true})
+		b.Differentiate()
+		in := b.Pack(1)
+		p, err := b.Compile(b.Head(b.AveragePool("pool", b.Conv(b.Stem(&in, stem, false, 0), l, ReLU, 0), 1), head))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		load(p, drawImages(rng, size, 3, side, side))
+		soften(rng, p.Keep(stem.Key), p.Wanted(stem.Key))
+		weights := normals(rng, classes, 1)
+		runGradient(t, p, weights)
+		copied := slices.Clone(p.KeepGradient(stem.Key))
+		part := 0
+		for _, s := range p.back.machine.steps {
+			if op, ok := s.op.(*strided); ok && op.parts[0].copied {
+				op.parts[0].panel = nil
+				part++
+			}
+		}
+		if part != 1 {
+			t.Fatalf("%d parts read copies", part)
+		}
+		runGradient(t, p, weights)
+		same(t, "derivatives", p.KeepGradient(stem.Key), copied)
+		if slices.Max(copied) == 0 {
+			t.Error("all derivatives are zero")
+		}
+	})
+}

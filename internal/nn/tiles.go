@@ -69,12 +69,17 @@ type product struct {
 	panel  *panel          // nil: columns are read in place
 	ahead  *ahead          // nil: nothing is fetched
 	tile   kernel.CellTile
+
+	operands operands // of the current run
+	copied   bool     // its columns are read from the panel
+	group    []visit  // what is computed next
 }
 
 // block is a set of output rows that one tile computes together.
 type block struct {
 	rows     int
 	empty    bool // nothing is summed: the shift alone, for ablated rows
+	raw      bool // written to operands.raw, without an activation
 	residual bool
 	a, a2    [kernel.MaxRows]int32
 	out, res [kernel.MaxRows]int32
@@ -93,53 +98,73 @@ func newProduct(set *kernel.Set, steps []kernel.Offset, s spans, inBytes int) pr
 // operands are the memory of a product: a and a2 hold the rows (weights), b the columns (the layer's input).
 type operands struct {
 	a, a2, b, out, res []float32
+	raw                []float32 // what raw blocks write to
 	relu               bool
 }
 
 // run computes every block over every span.
 func (p *product) run(o operands, blocks []block) {
-	t := &p.tile
-	t.A, t.A2, t.B, t.Out, t.BStep = o.a, o.a2, o.b, o.out, p.step
-	t.ReLU = 0
-	if o.relu {
-		t.ReLU = 1
-	}
+	p.begin(o, len(blocks))
 	if p.ahead != nil {
 		p.ahead.begin(p, blocks)
 	}
-	copied := p.panel != nil && len(blocks) >= panelMinBlocks
-	if copied {
+	for _, group := range p.groups {
+		p.enter(group)
+		p.compute(blocks)
+	}
+}
+
+// begin prepares for a run in which so many blocks visit each group.
+func (p *product) begin(o operands, nBlocks int) {
+	p.operands = o
+	t := &p.tile
+	t.A, t.A2, t.B, t.BStep = o.a, o.a2, o.b, p.step
+	p.copied = p.panel != nil && nBlocks >= panelMinBlocks
+	if p.copied {
 		p.panel.begin(p.live, p.live2, p.set.Lanes)
 		t.B, t.BStep = p.panel.work.panel, p.set.Lanes
 	}
-	for _, group := range p.groups {
-		if copied {
-			group = p.panel.fill(group, p.live, p.live2, o.b, p.step, p.set.Lanes)
+}
+
+// enter makes the group the one that is computed next.
+func (p *product) enter(group []visit) {
+	p.group = group
+	if p.copied {
+		p.group = p.panel.fill(group, p.live, p.live2, p.operands.b, p.step, p.set.Lanes)
+	}
+}
+
+// compute computes the blocks over the group.
+func (p *product) compute(blocks []block) {
+	t := &p.tile
+	for i := range blocks {
+		bl := &blocks[i]
+		t.ARow, t.A2Row, t.OutRow, t.ResRow, t.Scale, t.Shift = bl.a, bl.a2, bl.out, bl.res, bl.scale, bl.shift
+		t.K, t.K2, t.Res, t.Out, t.ReLU = p.live, p.live2, nil, p.operands.out, 0
+		if bl.empty {
+			t.K, t.K2 = nil, nil
 		}
-		for i := range blocks {
-			bl := &blocks[i]
-			t.ARow, t.A2Row, t.OutRow, t.ResRow, t.Scale, t.Shift = bl.a, bl.a2, bl.out, bl.res, bl.scale, bl.shift
-			t.K, t.K2, t.Res = p.live, p.live2, nil
-			if bl.empty {
-				t.K, t.K2 = nil, nil
+		if bl.residual {
+			t.Res = p.operands.res
+		}
+		if bl.raw {
+			t.Out = p.operands.raw
+		} else if p.operands.relu {
+			t.ReLU = 1
+		}
+		t.OutForm, t.ResForm = bl.outForm, bl.resForm
+		for _, v := range p.group {
+			t.Spans = v.spans
+			if p.copied && !bl.empty {
+				t.K, t.K2 = p.panel.steps[v.vecs], p.panel.steps2[v.vecs]
 			}
-			if bl.residual {
-				t.Res = o.res
+			if p.ahead != nil {
+				p.ahead.next(&t.Tile)
 			}
-			t.OutForm, t.ResForm = bl.outForm, bl.resForm
-			for _, v := range group {
-				t.Spans = v.spans
-				if copied && !bl.empty {
-					t.K, t.K2 = p.panel.steps[v.vecs], p.panel.steps2[v.vecs]
-				}
-				if p.ahead != nil {
-					p.ahead.next(&t.Tile)
-				}
-				if p.cells {
-					p.set.TileBF16(t, bl.rows, v.vecs)
-				} else {
-					p.set.Tile(&t.Tile, bl.rows, v.vecs)
-				}
+			if p.cells {
+				p.set.TileBF16(t, bl.rows, v.vecs)
+			} else {
+				p.set.Tile(&t.Tile, bl.rows, v.vecs)
 			}
 		}
 	}
