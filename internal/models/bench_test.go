@@ -112,7 +112,7 @@ func BenchmarkGradientRow(b *testing.B) {
 			}
 			forward() // the first runs touch the memory and compute what depends on no keep value
 			start := time.Now()
-			if gradient(); time.Since(start) > 200*time.Millisecond {
+			if gradient(); time.Since(start) > 50*time.Millisecond {
 				inTurn = 1
 			}
 			for b.Loop() {
