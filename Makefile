@@ -1,7 +1,7 @@
 # Needs Go and make. `make deps` installs the Debian packages that only the PyTorch comparisons and the arm64 tests use.
-# The scripts in testdata/oracle need numpy and PyTorch: PYTHON=/usr/bin/python3 where python3 is another one than Debian's.
+# The scripts in testdata/oracle need numpy and PyTorch, which it installs for Debian's own Python: not always the first in the PATH.
 GO ?= go
-PYTHON ?= python3
+PYTHON ?= $(or $(wildcard /usr/bin/python3),python3)
 export CGO_ENABLED = 0
 
 BIN = bin/coar
