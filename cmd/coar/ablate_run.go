@@ -35,7 +35,7 @@ func doAblate(ctx context.Context, cmd *cobra.Command, o *ablateOptions) (*ablat
 	if err := out.Check(s.Model.Classes); err != nil {
 		return nil, err
 	}
-	for _, warning := range s.Source.Warnings() {
+	for _, warning := range s.Warnings() {
 		slog.Warn(warning)
 	}
 	rows, err := o.rowSource(s.Model.Components())

@@ -61,7 +61,7 @@ func run(tables, only string, o options) error {
 	if err != nil {
 		return err
 	}
-	m := machine{peak: peak(set, o.bf16), bandwidth: bandwidth()}
+	m := machine{peak: set.Peak(o.bf16, time.Second), bandwidth: bandwidth()}
 	fmt.Printf("One core, %s: %.0f GFLOPS from cache, %.1f GB/s from memory; a layer below %.1f flops per byte cannot leave memory's roof.\n",
 		set.Name, m.peak/1e9, m.bandwidth/1e9, m.peak/m.bandwidth)
 	for _, s := range studies {
@@ -72,7 +72,7 @@ func run(tables, only string, o options) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
-		m.peak = max(m.peak, peak(set, o.bf16)) // another process may have had the core the first time
+		m.peak = max(m.peak, set.Peak(o.bf16, time.Second)) // another process may have had the core the first time
 		p.print(os.Stdout, s, m)
 	}
 	return nil

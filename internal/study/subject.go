@@ -4,6 +4,8 @@ package study
 import (
 	"context"
 	"fmt"
+	"slices"
+	"time"
 
 	"coar/internal/ablate"
 	"coar/internal/checkpoint"
@@ -94,6 +96,18 @@ func checkPrecision(precision string, set *kernel.Set) error {
 		return fault.Usagef("--precision bf16 needs a processor with AVX512_BF16; this one's best kernels are %s", set.Name)
 	}
 	return nil
+}
+
+// Warnings are what a user should know of the data, and of a precision that only costs accuracy here.
+func (s *Subject) Warnings() []string {
+	list := slices.Clone(s.Source.Warnings())
+	if set := s.Engine.Set; s.Engine.BF16 {
+		const over = 2 * time.Millisecond
+		if gain := set.Peak(true, over) / set.Peak(false, over); gain < 1 {
+			list = append(list, fmt.Sprintf("this processor multiplies at %.1f times float32's speed under --precision bf16 (%s without AMX): for a new run f32 is faster and finer", gain, set.Name))
+		}
+	}
+	return list
 }
 
 // Close releases graphs and files.
