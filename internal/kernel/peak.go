@@ -7,10 +7,7 @@ import "time"
 // core lowers it.
 func (s *Set) Peak(bf16 bool, over time.Duration) float64 {
 	const calls = 100
-	run, flops := s.largestTile(bf16)
-	if bf16 && s.MatrixUnit() {
-		run, flops = s.largestMatrix()
-	}
+	run, flops := s.largest(bf16)
 	shortest := time.Hour
 	for start := time.Now(); ; {
 		at := time.Now()
@@ -24,8 +21,11 @@ func (s *Set) Peak(bf16 bool, over time.Duration) float64 {
 	}
 }
 
-// largestTile returns a run of it and that run's flops.
-func (s *Set) largestTile(bf16 bool) (run func(), flops float64) {
+// largest returns a run of the set's best kernel and that run's flops.
+func (s *Set) largest(bf16 bool) (run func(), flops float64) {
+	if bf16 && s.MatrixUnit() {
+		return s.largestMatrix()
+	}
 	const k = 576
 	line := s.MaxVecs * s.Lanes
 	t := &CellTile{Tile: Tile{A: make([]float32, s.MaxRows*k+Slack), B: make([]float32, 64*line+Slack),
@@ -43,7 +43,7 @@ func (s *Set) largestTile(bf16 bool) (run func(), flops float64) {
 	return func() { s.Tile(&t.Tile, s.MaxRows, s.MaxVecs) }, flops
 }
 
-// largestMatrix returns a run of the matrix unit's largest block and that run's flops.
+// largestMatrix is largest of a matrix unit.
 func (s *Set) largestMatrix() (run func(), flops float64) {
 	const steps, sides, vecs = 72, 2, 2
 	const line = vecs * MatrixSide

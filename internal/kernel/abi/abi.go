@@ -44,7 +44,7 @@ type Tile struct {
 	Shift  [MaxRows]float32
 
 	// Memory to bring into the second-level cache meanwhile: each step of a reduction fetches the line AheadStride bytes after
-	// that of the step before it, the first one that where Ahead begins. A hint that AVX512 alone takes; empty: nothing.
+	// that of the step before it, the first step that where Ahead begins. A hint that AVX512 alone takes; empty: nothing.
 	Ahead       []float32
 	AheadStride int
 }
