@@ -86,7 +86,7 @@ func sample(f product, nRows int, fraction float64, random *rand.Rand) (Rows, Ex
 func estimate(rows Rows, e Example) Attributions {
 	pool := NewPool(rows)
 	pool.Add(e)
-	return pool.Estimate(e)
+	return pool.Fit().Estimate(e)
 }
 
 func newProduct(p int, random *rand.Rand) product {
@@ -255,9 +255,10 @@ func TestEstimateOfFewRowsUsesTheKeptOnes(t *testing.T) {
 		for _, e := range examples {
 			pool.Add(e)
 		}
+		estimator := pool.Fit()
 		var drawn, plain float64
 		for i, e := range examples {
-			a := pool.Estimate(e)
+			a := estimator.Estimate(e)
 			for c := range p {
 				want := functions[i].coefficient(c, fraction)
 				drawn += (a.Theta[c] - want) * (a.Theta[c] - want)

@@ -15,10 +15,10 @@ import (
 
 // Prior are the attributions that a run's gradient rows give.
 type Prior struct {
-	sums    *store.GradientSums
-	pool    *gradient.Pool
-	groups  []int     // sizes of the component groups
-	factors []float64 // by which their attributions are multiplied; nil: 1
+	sums      *store.GradientSums
+	estimator *gradient.Estimator
+	groups    []int     // sizes of the component groups
+	factors   []float64 // by which their attributions are multiplied; nil: 1
 
 	nExamples int
 	weights   []float64 // nil: not asked for yet
@@ -42,14 +42,15 @@ func OpenPrior(dir string, m *store.Manifest) (*Prior, error) {
 	if m.SoftSHA == "" { // of rows from a file the keep values are not at hand
 		rows.Softening = softening(m, sums.Numbers())
 	}
-	p := &Prior{sums: sums, pool: gradient.NewPool(rows), groups: rows.Groups, nExamples: m.NExamples()}
+	p, pool := &Prior{sums: sums, groups: rows.Groups, nExamples: m.NExamples()}, gradient.NewPool(rows)
 	for i := range m.NExamples() {
 		e, err := p.read(i)
 		if err != nil {
 			return nil, errors.Join(err, sums.Close())
 		}
-		p.pool.Add(e)
+		pool.Add(e)
 	}
+	p.estimator = pool.Fit()
 	return p, nil
 }
 
@@ -77,7 +78,7 @@ func (p *Prior) Weights() ([]float64, error) {
 	}
 	weights := make([]float64, len(p.sums.Softened))
 	total := 0.0
-	err := p.each(p.nExamples, func(i int) int { return i }, p.pool.Estimate, func(_ int, a gradient.Attributions) error {
+	err := p.each(p.nExamples, func(i int) int { return i }, p.estimator.Estimate, func(_ int, a gradient.Attributions) error {
 		for c, v := range a.Theta {
 			weights[c] += v * v
 			total += v * v
@@ -121,7 +122,7 @@ func (p *Prior) Estimate(example int) (gradient.Attributions, error) {
 }
 
 func (p *Prior) estimate(e gradient.Example) gradient.Attributions {
-	a := p.pool.Estimate(e)
+	a := p.estimator.Estimate(e)
 	first := 0
 	for l, f := range p.factors {
 		for c := first; c < first+p.groups[l]; c++ {
