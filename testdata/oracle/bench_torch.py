@@ -6,7 +6,7 @@
 COAR is the program's path. Every pair runs coar f32, PyTorch f32, coar bf16 and PyTorch bf16 one after the other, every second
 pair in the reverse order; ratios are taken within a pair. PyTorch runs torch_oracle.py --bench (the median of many rows after one to
 warm up), channels first and channels last, and the better of the two counts. coar's figure is that of a whole
-`coar ablate` call's rows, writing and syncing included. Its bf16 is left out where the program has no --precision.
+`coar ablate` call's rows, writing and syncing included. bfloat16 is left out where coar says that the processor lacks it.
 Output: a Markdown table of medians, and of ratios with the smallest and largest of all pairs. Other processes spoil it, PyTorch's side more,
 whose threads wait for each other: every run waits for a quiet machine, up to 20 seconds, and is repeated, up to twice, where others used more
 than a seventh of a processor meanwhile. The last column is the most that others used in a run that counts.
@@ -86,10 +86,12 @@ def undisturbed(*args, env=None):
 
 
 def ours(coar, at, out, *extra):
-    """Margins/s of one coar ablate into the new run directory out."""
+    """Margins/s of one coar ablate into the new run directory out; None where the processor lacks the precision."""
     script = 'rm -rf "$1" && exec "$0" ablate "$@"'  # a repeated run must not resume
     r = undisturbed("sh", "-c", script, coar, at(out), "--json", "--quiet", "--weights", at("w.pth"), "--data", f"npy:{at('x.npy')},{at('y.npy')}",
                     "--masks-file", at("masks.npy"), *extra)
+    if "needs a processor" in r.stderr:
+        return None
     if r.returncode:
         sys.exit(r.stderr)
     return json.loads(r.stdout)["margins_per_second"]
@@ -107,7 +109,7 @@ def theirs(at, arch, n, rows, *extra):
     return best
 
 
-def measure(name, coar, pairs, bf16):
+def measure(name, coar, pairs):
     """A list of {contestant: margins/s} of pairs rounds; what does not run, or is not there, is missing."""
     arch, side, n, fraction, our_rows, their_rows = MODELS[name]
     with tempfile.TemporaryDirectory() as d:
@@ -118,22 +120,27 @@ def measure(name, coar, pairs, bf16):
         table = run(sys.executable, ORACLE, "--arch", arch, "--weights", "random:0", "--save", at("w.pth"))
         total = int(re.search(r"total (\d+)", table).group(1))
         np.save(at("masks.npy"), rng.rand(our_rows, total) >= fraction)
-        rounds = []
+        rounds, left_out = [], set()
         for pair in range(pairs):
             contest = {
                 "coar f32": lambda: ours(coar, at, f"f32-{pair}"),
                 "PyTorch f32": lambda: theirs(at, arch, n, their_rows),
-                "coar bf16": lambda: ours(coar, at, f"bf16-{pair}", "--precision", "bf16") if bf16 else None,
+                "coar bf16": lambda: ours(coar, at, f"bf16-{pair}", "--precision", "bf16"),
                 "PyTorch bf16": lambda: theirs(at, arch, n, their_rows, "--bf16"),
             }
             order = list(contest) if pair % 2 == 0 else list(contest)[::-1]
-            rounds.append({k: v for k in order if (v := contest[k]()) is not None})
+            rounds.append({})
+            for k in order:
+                if k in left_out: continue
+                rate = contest[k]()
+                if rate is not None: rounds[-1][k] = rate
+                elif k == "coar bf16": left_out = {"coar bf16", "PyTorch bf16"}
         return rounds
 
 
 def median(rounds, who):
     values = [r[who] for r in rounds if who in r]
-    return f"{statistics.median(values):.1f}" if values else "does not run" if who.startswith("PyTorch") else "-"
+    return f"{statistics.median(values):.1f}" if values else "-"
 
 
 def ratio(rounds, us, them):
@@ -145,14 +152,13 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("coar"); ap.add_argument("--pairs", type=int, default=5); ap.add_argument("--models", default=",".join(MODELS))
     a = ap.parse_args()
-    bf16 = "--precision" in run(a.coar, "ablate", "--help")
     contestants = ["coar f32", "PyTorch f32", "coar bf16", "PyTorch bf16"]
     head = ["model", *contestants, *(f"{us} : {them}" for us, them in RATIOS), "others"]
     print(f"Margins per second, medians of {a.pairs} pairs; ratios with the smallest and largest.\n")
     print("| " + " | ".join(head) + " |\n" + "|---" * len(head) + "|", flush=True)
     for name in a.models.split(","):
         noise.clear()
-        rounds = measure(name, a.coar, a.pairs, bf16)
+        rounds = measure(name, a.coar, a.pairs)
         print("| " + " | ".join([name, *(median(rounds, c) for c in contestants), *(ratio(rounds, *r) for r in RATIOS), f"{max(noise):.2f}"]) + " |", flush=True)
 
 
