@@ -43,6 +43,8 @@ func CompareMethods(ctx context.Context, src Source, opts Options, sampleExample
 		return nil, err
 	}
 	var comparisons []Comparison
+	var last engine
+	var made plan // what last was made for
 	for _, method := range []Method{Lasso, Ridge, OLS} {
 		opts.Method = method
 		plan, err := makePlan(d, len(sampleExamples), opts)
@@ -50,7 +52,13 @@ func CompareMethods(ctx context.Context, src Source, opts Options, sampleExample
 			comparisons = append(comparisons, Comparison{Method: method, Skipped: err.Error()})
 			continue
 		}
-		summary, err := fit(ctx, sample, d, plan, opts, func(Result) error { return nil })
+		if normal, ok := last.(*normalEngine); ok && plan == made && normal.serves(opts) {
+			last = normal.with(opts)
+		} else if last, err = newEngine(ctx, d, opts, plan); err != nil {
+			return nil, fmt.Errorf("regress: compare %s: %w", method, err)
+		}
+		made = plan
+		summary, err := fitWith(ctx, last, sample, d, plan, opts, func(Result) error { return nil })
 		if err != nil {
 			return nil, fmt.Errorf("regress: compare %s: %w", method, err)
 		}

@@ -60,11 +60,19 @@ type engine interface {
 
 // fit works on a design that is packed and options that are complete.
 func fit(ctx context.Context, src Source, d *design, plan plan, opts Options, emit func(Result) error) (Summary, error) {
-	_, _, nExamples := src.Shape()
-	tally := newTally(d, opts, plan)
-	engine, err := newEngine(ctx, d, opts, plan, &tally.summary)
+	engine, err := newEngine(ctx, d, opts, plan)
 	if err != nil {
 		return Summary{}, err
+	}
+	return fitWith(ctx, engine, src, d, plan, opts, emit)
+}
+
+// fitWith fits by an engine of these options.
+func fitWith(ctx context.Context, engine engine, src Source, d *design, plan plan, opts Options, emit func(Result) error) (Summary, error) {
+	_, _, nExamples := src.Shape()
+	tally := newTally(d, opts, plan)
+	if normal, ok := engine.(*normalEngine); ok {
+		tally.summary.MinimumNorm = opts.Method == OLS && normal.all.rank < d.nComponents-tally.summary.ConstantComponents
 	}
 	b, out := newBlock(d, plan.block), newFitted(d, plan.block)
 	finished := 0
@@ -91,18 +99,12 @@ func fit(ctx context.Context, src Source, d *design, plan plan, opts Options, em
 }
 
 // newEngine computes what all examples share.
-func newEngine(ctx context.Context, d *design, opts Options, plan plan, summary *Summary) (engine, error) {
+func newEngine(ctx context.Context, d *design, opts Options, plan plan) (engine, error) {
 	if opts.Method == Lasso {
 		return newLassoEngine(ctx, d, opts, plan)
 	}
-	build := newGramEngine
 	if plan.solver == SolverKernel {
-		build = newKernelEngine
+		return newKernelEngine(ctx, d, opts, plan)
 	}
-	normal, err := build(ctx, d, opts, plan)
-	if err != nil {
-		return nil, err
-	}
-	summary.MinimumNorm = opts.Method == OLS && normal.all.rank < d.nComponents-summary.ConstantComponents
-	return normal, nil
+	return newGramEngine(ctx, d, opts, plan)
 }

@@ -85,6 +85,19 @@ func (engine *normalEngine) ready() {
 	}
 }
 
+// serves says whether the reductions are those of other options, too: ridge and least squares without weights have the same.
+func (engine *normalEngine) serves(opts Options) bool {
+	return opts.Method != Lasso && engine.opts.scales() == nil && opts.scales() == nil
+}
+
+// with goes on with the same reductions under other options.
+func (engine *normalEngine) with(opts Options) *normalEngine {
+	other := *engine
+	other.opts, other.atAll, other.atTrain = opts, nil, nil
+	other.ready()
+	return &other
+}
+
 func (engine *normalEngine) fitBlock(ctx context.Context, b *block, out *fitted, done func()) error {
 	if err := engine.form.begin(ctx, b); err != nil {
 		return err
