@@ -135,11 +135,8 @@ func (f *fitter) sampleError(source *study.PriorDataset) (float64, error) {
 		return 0, err
 	}
 	part := &study.PriorDataset{ComponentDataset: study.NewComponentDataset(f.arrays, sample), Prior: source.Prior}
-	summary, err := regress.Fit(f.cmd.Context(), part, options, func(regress.Result) error { return nil })
-	if err != nil {
-		return 0, err
-	}
-	return summary.Validation.MSE, nil
+	validation, err := regress.Validate(f.cmd.Context(), part, options)
+	return validation.MSE, err
 }
 
 // tryPlain adds the best regression without the prior to the candidates, on a sample of the examples, and keeps it where

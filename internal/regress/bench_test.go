@@ -3,6 +3,7 @@ package regress
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"testing"
 )
@@ -58,6 +59,23 @@ func BenchmarkLassoPath(b *testing.B) {
 				}
 			}
 			b.ReportMetric(1000*b.Elapsed().Seconds()/float64(b.N*n), "ms/example")
+		})
+	}
+}
+
+// BenchmarkReduce counts the multiply-adds of a reduction to tridiagonal form, 2n³/3.
+func BenchmarkReduce(b *testing.B) {
+	for _, n := range []int{1000, 4000} {
+		b.Run(fmt.Sprintf("n=%d", n), func(b *testing.B) {
+			a := symmetric(n, 0, rand.New(rand.NewPCG(1, 0)))
+			matrix := make([]float64, n*n)
+			for b.Loop() {
+				copy(matrix, a)
+				if _, err := reduce(context.Background(), matrix, n, runtime.GOMAXPROCS(0)); err != nil {
+					b.Fatal(err)
+				}
+			}
+			perSecond(b, 2*n*n*n/3, "GFMA/s")
 		})
 	}
 }

@@ -20,7 +20,7 @@ type Comparison struct {
 // opts.Method is ignored, and λ is always chosen by validation. The rows are read and packed once.
 // Errors: as Fit's, but for a method that needs more memory than allowed, which is skipped.
 func CompareMethods(ctx context.Context, src Source, opts Options, sampleExamples []int) ([]Comparison, error) {
-	opts.Method, opts.Lambda = Lasso, -1
+	opts.Method, opts.Lambda, opts.scoreOnly = Lasso, -1, true
 	opts, err := opts.complete()
 	if err != nil {
 		return nil, err

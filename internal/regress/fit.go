@@ -33,6 +33,18 @@ func Fit(ctx context.Context, src Source, opts Options, emit func(Result) error)
 	return fit(ctx, src, d, plan, opts, emit)
 }
 
+// Validate chooses λ for every example as Fit does, and says how well the rows held out are predicted. It leaves out the fit to all rows.
+//
+// Cost and errors: as Fit's; opts.ValFraction is above 0.
+func Validate(ctx context.Context, src Source, opts Options) (Validation, error) {
+	opts.scoreOnly = true
+	summary, err := Fit(ctx, src, opts, func(Result) error { return nil })
+	if err != nil {
+		return Validation{}, err
+	}
+	return *summary.Validation, nil
+}
+
 // prepare checks the source's shape and packs its rows.
 func prepare(ctx context.Context, src Source, opts Options) (*design, error) {
 	nRows, nComponents, nExamples := src.Shape()
@@ -71,7 +83,7 @@ func fit(ctx context.Context, src Source, d *design, plan plan, opts Options, em
 func fitWith(ctx context.Context, engine engine, src Source, d *design, plan plan, opts Options, emit func(Result) error) (Summary, error) {
 	_, _, nExamples := src.Shape()
 	tally := newTally(d, opts, plan)
-	if normal, ok := engine.(*normalEngine); ok {
+	if normal, ok := engine.(*normalEngine); ok && normal.all != nil {
 		tally.summary.MinimumNorm = opts.Method == OLS && normal.all.rank < d.nComponents-tally.summary.ConstantComponents
 	}
 	b, out := newBlock(d, plan.block), newFitted(d, plan.block)

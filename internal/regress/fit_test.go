@@ -267,6 +267,23 @@ func TestCompareMethods(t *testing.T) {
 	}
 }
 
+// Validate leaves out nothing that the rows held out are scored by.
+func TestValidateScoresAsFit(t *testing.T) {
+	for _, p := range []int{40, 300} { // by the Gram matrix, and by the rows
+		src := newSynthetic(200, p, 5, 0.1, 17)
+		for _, opts := range []Options{{Method: Lasso, Lambda: -1}, {Method: Ridge, Lambda: -1}, {Method: Ridge, Lambda: 0.01}, {Method: OLS, Lambda: -1}} {
+			opts.ValFraction = 0.1
+			got, err := Validate(t.Context(), src, opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := *mustFit(t, src, opts).Summary.Validation; got != want {
+				t.Errorf("%d components, %s: %+v, want %+v", p, opts.Method, got, want)
+			}
+		}
+	}
+}
+
 // Where the Gram matrices exceed the memory allowed, the rows give the same fit in less.
 func TestSolverFollowsMemory(t *testing.T) {
 	src := newSynthetic(700, 400, 3, 0.1, 18)

@@ -1,11 +1,6 @@
 package regress
 
-import (
-	"context"
-	"errors"
-
-	"gonum.org/v1/gonum/blas/blas64"
-)
+import "context"
 
 // gramForm writes the normal equations by component: A = XᵀX/m, b = Xᵀy/m, x = θ.
 type gramForm struct {
@@ -23,8 +18,8 @@ func newGramEngine(ctx context.Context, d *design, opts Options, plan plan) (*no
 	}
 	opts.scales().gram(train)
 	opts.scales().gram(all)
-	engine.matrix = all
-	if err := engine.reduceBoth(d.nComponents, train, d.nComponents); err != nil {
+	engine.n, engine.matrix = d.nComponents, all
+	if err := engine.reduceBoth(ctx, train, d.nComponents); err != nil {
 		return nil, err
 	}
 	if d.nHeld > 0 {
@@ -36,42 +31,33 @@ func newGramEngine(ctx context.Context, d *design, opts Options, plan plan) (*no
 	return engine, ctx.Err()
 }
 
-// reduceBoth reduces a copy of engine.matrix, [n][n], and, where there is one, train, [nTrain][nTrain].
-func (engine *normalEngine) reduceBoth(n int, train []float64, nTrain int) error {
-	failed := make(chan error, 1)
-	go func() {
-		if train == nil {
-			failed <- nil
-			return
+// reduceBoth reduces train, [nTrain][nTrain], where there is one, and a copy of engine.matrix where more is wanted than
+// scores.
+func (engine *normalEngine) reduceBoth(ctx context.Context, train []float64, nTrain int) (err error) {
+	if train != nil {
+		if engine.train, err = reduce(ctx, train, nTrain, engine.opts.Workers); err != nil || engine.opts.scoreOnly {
+			return err
 		}
-		var err error
-		engine.train, err = reduce(train, nTrain)
-		failed <- err
-	}()
-	var err error
-	engine.all, err = reduce(append([]float64(nil), engine.matrix...), n)
-	return errors.Join(err, <-failed)
+	}
+	engine.all, err = reduce(ctx, append([]float64(nil), engine.matrix...), engine.n, engine.opts.Workers)
+	return err
 }
 
 // projectHeld returns the centred and scaled rows held out times Q: [nHeld][nComponents].
 //
-// Cost: nComponents additions per bit set in those rows.
+// Cost: nComponents² multiplications for each of those rows.
 func projectHeld(ctx context.Context, d *design, t *tridiagonal, s scales, workers int) ([]float64, error) {
 	n := d.nComponents
 	rows := packRows(d, d.nTrain)
-	centre := make([]float64, n)
-	row := func(c int) blas64.Vector { return blas64.Vector{N: n, Inc: 1, Data: t.q[c*n : (c+1)*n]} }
-	for c := range n {
-		blas64.Axpy(s.of(c)*d.mean(trainRows, c), row(c), blas64.Vector{N: n, Inc: 1, Data: centre})
-	}
 	projection := make([]float64, d.nHeld*n)
-	err := parallel(ctx, workers, d.nHeld, func(_, i int) error {
-		sum := blas64.Vector{N: n, Inc: 1, Data: projection[i*n : (i+1)*n]}
-		rows.each(d.nTrain+i, func(c int) { blas64.Axpy(s.of(c), row(c), sum) })
-		blas64.Axpy(-1, blas64.Vector{N: n, Inc: 1, Data: centre}, sum)
-		return nil
-	}, nil)
-	return projection, err
+	for i := range d.nHeld {
+		row := projection[i*n : (i+1)*n]
+		for c := range row {
+			row[c] = -s.of(c) * d.mean(trainRows, c)
+		}
+		rows.each(d.nTrain+i, func(c int) { row[c] += s.of(c) })
+	}
+	return projection, t.rotateRows(ctx, projection, d.nHeld, workers)
 }
 
 func (f *gramForm) begin(ctx context.Context, b *block) error {
@@ -115,16 +101,13 @@ func newKernelEngine(ctx context.Context, d *design, opts Options, plan plan) (*
 	if err != nil {
 		return nil, err
 	}
-	engine.matrix = k.all
-	if err := engine.reduceBoth(d.nRows, k.train, d.nTrain); err != nil {
+	engine.n, engine.matrix = d.nRows, k.all
+	if err := engine.reduceBoth(ctx, k.train, d.nTrain); err != nil {
 		return nil, err
 	}
 	if d.nHeld > 0 {
-		engine.projection = make([]float64, d.nHeld*d.nTrain)
-		if err := parallel(ctx, opts.Workers, d.nHeld, func(_, row int) error {
-			engine.train.rotate(engine.projection[row*d.nTrain:(row+1)*d.nTrain], k.held[row*d.nTrain:(row+1)*d.nTrain])
-			return nil
-		}, nil); err != nil {
+		engine.projection = k.held
+		if err := engine.train.rotateRows(ctx, k.held, d.nHeld, opts.Workers); err != nil {
 			return nil, err
 		}
 	}
@@ -181,8 +164,4 @@ func (f *kernelForm) finish(ctx context.Context, b *block, out *fitted) error {
 		out.setTheta(b, e, theta)
 	}
 	return nil
-}
-
-func dot(x, y []float64) float64 {
-	return blas64.Dot(blas64.Vector{N: len(x), Inc: 1, Data: x}, blas64.Vector{N: len(y), Inc: 1, Data: y})
 }

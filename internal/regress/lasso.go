@@ -72,6 +72,9 @@ func (engine *lassoEngine) fitExample(ctx context.Context, w *lassoWorker, b *bl
 		if lambda, sweeps, err = engine.choose(ctx, w, b, e, out); err != nil {
 			return err
 		}
+		if engine.opts.scoreOnly {
+			return nil
+		}
 		path[0] = lambda
 	} else {
 		start = nil

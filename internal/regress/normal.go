@@ -30,8 +30,9 @@ type normalEngine struct {
 	d      *design
 	opts   Options
 	form   normalForm
-	matrix []float64 // [n][n] A over all rows
-	all    *tridiagonal
+	n      int
+	matrix []float64    // [n][n] A over all rows
+	all    *tridiagonal // nil where only scores are wanted
 	train  *tridiagonal // nil where no rows are held out
 	path   []float64
 	// Per λ of the path, of all and train.
@@ -66,12 +67,14 @@ func (engine *normalEngine) ready() {
 		engine.path = engine.train.ridgePath(engine.opts)
 	}
 	for _, lambda := range engine.path {
-		engine.atAll = append(engine.atAll, engine.all.shift(lambda))
+		if engine.all != nil {
+			engine.atAll = append(engine.atAll, engine.all.shift(lambda))
+		}
 		if engine.train != nil {
 			engine.atTrain = append(engine.atTrain, engine.train.shift(lambda))
 		}
 	}
-	n, length, nHeld := engine.all.n, len(engine.path), engine.d.nHeld
+	n, length, nHeld := engine.n, len(engine.path), engine.d.nHeld
 	engine.workers = make([]normalWorker, engine.opts.Workers)
 	for i := range engine.workers {
 		w := &engine.workers[i]
@@ -106,7 +109,7 @@ func (engine *normalEngine) fitBlock(ctx context.Context, b *block, out *fitted,
 		engine.fitExample(&engine.workers[worker], b, e, out)
 		return nil
 	}, done)
-	if err != nil {
+	if err != nil || engine.all == nil {
 		return err
 	}
 	return engine.form.finish(ctx, b, out)
@@ -125,19 +128,23 @@ func (engine *normalEngine) fitExample(w *normalWorker, b *block, e int, out *fi
 		at, out.Validation[e] = engine.choose(w, b, e)
 		out.atPathEnd[e] = len(engine.path) > 1 && at == len(engine.path)-1
 	}
+	if engine.all == nil {
+		return
+	}
 	lambda := engine.path[at]
 	engine.form.rightHandSide(w.right, b, allRows, e)
-	engine.all.rotate(w.rotated, w.right)
-	engine.atAll[at].solve(w.rotated, w.scratch)
-	engine.all.rotateBack(w.solution, w.rotated)
+	copy(w.solution, w.right)
+	engine.all.rotate(w.solution)
+	engine.atAll[at].solve(w.solution, w.scratch)
+	engine.all.rotateBack(w.solution)
 
 	// What is left of the right-hand side says how well the equations are solved.
-	multiply(blas.NoTrans, engine.matrix, engine.all.n, w.rotated, w.solution)
+	multiply(engine.matrix, engine.n, w.rotated, w.solution)
 	for i := range w.right {
 		w.right[i] -= w.rotated[i] + lambda*w.solution[i]
 	}
-	engine.all.rotate(w.rotated, w.right)
-	out.Gap[e] = engine.form.excess(engine.atAll[at], w.rotated, w.scratch) / (b.variance(allRows, e) / 2)
+	engine.all.rotate(w.right)
+	out.Gap[e] = engine.form.excess(engine.atAll[at], w.right, w.scratch) / (b.variance(allRows, e) / 2)
 	out.Lambda[e], out.Sweeps[e], out.Converged[e] = lambda, 0, true
 	engine.form.solved(b, e, w.solution, out)
 }
@@ -145,9 +152,9 @@ func (engine *normalEngine) fitExample(w *normalWorker, b *block, e int, out *fi
 // choose scores every λ of the path on the held-out rows and returns the place of the best.
 func (engine *normalEngine) choose(w *normalWorker, b *block, e int) (int, Score) {
 	n, length, nHeld := engine.train.n, len(engine.path), engine.d.nHeld
-	right, rotated, solution := w.right[:n], w.rotated[:n], w.solution[:n]
-	engine.form.rightHandSide(right, b, trainRows, e)
-	engine.train.rotate(rotated, right)
+	rotated, solution := w.rotated[:n], w.solution[:n]
+	engine.form.rightHandSide(rotated, b, trainRows, e)
+	engine.train.rotate(rotated)
 	for l, at := range engine.atTrain {
 		copy(solution, rotated)
 		at.solve(solution, w.scratch)

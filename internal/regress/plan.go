@@ -82,8 +82,8 @@ func needs(d *design, solver Solver, opts Options) need {
 		n.perExample += parts * crossBytes(d.nComponents)
 	case solver == SolverKernel:
 		shared, perWorker := normalBytes(d.nRows, d.nHeld, opts.PathLength)
-		n.fixed += kernelBytes(d.nRows, d.nHeld, d.nComponents) + 8*m*m + 8*held*(m-held) +
-			parts*reduceBytes(d.nRows) + shared + workers*perWorker + fixed
+		n.fixed += kernelBytes(d.nRows, d.nHeld, d.nComponents) + 8*m*m +
+			parts*reductionBytes(d.nRows) + shared + workers*perWorker + fixed
 		n.perExample += 8*(m+128) + 40 + crossBytes(d.nComponents)
 	case opts.Method == Lasso:
 		n.fixed += parts*8*p*p + listBytes(onesHeld, d.nComponents) +
@@ -92,7 +92,7 @@ func needs(d *design, solver Solver, opts Options) need {
 	default:
 		shared, perWorker := normalBytes(d.nComponents, d.nHeld, opts.PathLength)
 		n.fixed += (parts+1)*8*p*p + 8*held*p + rowBytes(d.nHeld, d.nComponents) + 8*m +
-			parts*reduceBytes(d.nComponents) + shared + workers*perWorker
+			parts*reductionBytes(d.nComponents) + shared + workers*perWorker
 		n.perExample += parts * crossBytes(d.nComponents)
 	}
 	return n

@@ -49,7 +49,8 @@ type Options struct {
 
 	Progress func(done, total int) // examples finished; may be nil; called from the goroutine that called Fit
 
-	solver Solver // tests force one
+	solver    Solver // tests force one
+	scoreOnly bool   // stop once λ is chosen on the held-out rows: of the results there is Validation alone
 }
 
 // Result is the fit of the examples [First, First+len(Intercept)).

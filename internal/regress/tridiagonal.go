@@ -1,6 +1,7 @@
 package regress
 
 import (
+	"context"
 	"errors"
 
 	"gonum.org/v1/gonum/blas"
@@ -11,10 +12,11 @@ import (
 // tridiagonal is a symmetric matrix A [n][n] without negative eigenvalues, written as A = Q·T·Qᵀ with T tridiagonal.
 //
 // One reduction serves every λ and every right-hand side: (T + λI) is solved in O(n), which is what eigenvectors would
-// buy, at a fraction of their cost.
+// buy, at a fraction of their cost. Q stays a product of reflections.
 type tridiagonal struct {
 	n   int
-	q   []float64 // [n][n] orthogonal
+	q   []float64 // [n][n]: the first i elements of row i are v of H_i = I - tau·v·vᵀ, Q = H_{n-1}…H_1
+	tau []float64 // [n]
 	d   []float64 // [n] diagonal of T
 	off []float64 // [n-1] beside it
 
@@ -26,19 +28,17 @@ type tridiagonal struct {
 
 const epsilon = 1.0 / (1 << 52)
 
-// reduce overwrites a, [n][n], both halves filled, which becomes Q.
+// reduce overwrites a, [n][n], of which the lower half is read.
 //
-// Cost: 8n³/3 multiplications.
-func reduce(a []float64, n int) (*tridiagonal, error) {
-	t := &tridiagonal{n: n, q: a, d: make([]float64, n), off: make([]float64, n-1), mean: 1}
-	var lapack gonum.Implementation
-	tau := make([]float64, n-1)
-	work := make([]float64, reduceWork*n)
-	lapack.Dsytrd(blas.Lower, n, a, n, t.d, t.off, tau, work, len(work))
-	lapack.Dorgtr(blas.Lower, n, a, n, tau, work, len(work))
-
+// Cost: see reduction. Results do not depend on the workers.
+func reduce(ctx context.Context, a []float64, n, workers int) (*tridiagonal, error) {
+	t := &tridiagonal{n: n, q: a, tau: make([]float64, n), d: make([]float64, n), off: make([]float64, n-1), mean: 1}
+	r := reduction{t, a, make([]float64, reductionRows*n), make([]float64, reductionParts*n), workers}
+	if err := r.run(ctx); err != nil {
+		return nil, err
+	}
 	values := append([]float64(nil), t.d...)
-	if !lapack.Dsterf(n, values, append([]float64(nil), t.off...)) {
+	if !new(gonum.Implementation).Dsterf(n, values, append([]float64(nil), t.off...)) {
 		return nil, errors.New("regress: the eigenvalues of the normal equations did not converge")
 	}
 	t.cutoff = 8 * float64(n) * epsilon * max(values[n-1], 0)
@@ -54,16 +54,44 @@ func reduce(a []float64, n int) (*tridiagonal, error) {
 	return t, nil
 }
 
-const reduceWork = 64 // columns of scratch, for blocked algorithms
+// rotate overwrites x with Qᵀx.
+//
+// Cost: n² multiplications, as those of a vector with half a matrix, twice.
+func (t *tridiagonal) rotate(x []float64) {
+	for i := t.n - 1; i > 0; i-- {
+		t.reflect(i, x)
+	}
+}
 
-// reduceBytes is what a reduction holds besides the matrix.
-func reduceBytes(n int) int64 { return 8 * (reduceWork + 6) * int64(n) }
+// rowsAtOnce are rotated together, so that the reflections are read from memory once for all of them.
+const rowsAtOnce = 16
 
-// rotate sets dst to Qᵀx.
-func (t *tridiagonal) rotate(dst, x []float64) { multiply(blas.Trans, t.q, t.n, dst, x) }
+// rotateRows overwrites every row of x, [nRows][n], with Qᵀ times it.
+func (t *tridiagonal) rotateRows(ctx context.Context, x []float64, nRows, workers int) error {
+	return parallel(ctx, workers, (nRows+rowsAtOnce-1)/rowsAtOnce, func(_, unit int) error {
+		some := x[unit*rowsAtOnce*t.n : min((unit+1)*rowsAtOnce, nRows)*t.n]
+		for i := t.n - 1; i > 0; i-- {
+			for at := 0; at < len(some); at += t.n {
+				t.reflect(i, some[at:])
+			}
+		}
+		return nil
+	}, nil)
+}
 
-// rotateBack sets dst to Qx.
-func (t *tridiagonal) rotateBack(dst, x []float64) { multiply(blas.NoTrans, t.q, t.n, dst, x) }
+// rotateBack overwrites x with Qx.
+func (t *tridiagonal) rotateBack(x []float64) {
+	for i := 1; i < t.n; i++ {
+		t.reflect(i, x)
+	}
+}
+
+// reflect overwrites x with H_i·x.
+func (t *tridiagonal) reflect(i int, x []float64) {
+	if v := t.q[i*t.n : i*t.n+i]; t.tau[i] != 0 {
+		axpy(-t.tau[i]*dot(v, x[:i]), v, x[:i])
+	}
+}
 
 // apply sets dst to Tx.
 func (t *tridiagonal) apply(dst, x []float64) {
@@ -83,10 +111,9 @@ func (t *tridiagonal) applyRow(i int, x []float64) float64 {
 	return v
 }
 
-// multiply sets dst to a·x or aᵀ·x, a: [n][n].
-func multiply(transpose blas.Transpose, a []float64, n int, dst, x []float64) {
-	blas64.Gemv(transpose, 1, blas64.General{Rows: n, Cols: n, Stride: n, Data: a},
-		blas64.Vector{N: n, Inc: 1, Data: x}, 0, blas64.Vector{N: n, Inc: 1, Data: dst})
+// multiply sets dst to a·x, a: [n][n].
+func multiply(a []float64, n int, dst, x []float64) {
+	blas64.Gemv(blas.NoTrans, 1, blas64.General{Rows: n, Cols: n, Stride: n, Data: a}, vector(x), 0, vector(dst))
 }
 
 // shifted solves (T + λI)x = b; where that matrix is singular, for the least x that comes nearest.
