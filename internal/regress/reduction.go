@@ -17,25 +17,24 @@ const (
 
 // reduction reduces a symmetric matrix to tridiagonal form by Householder reflections, row by row from the last.
 //
-// Row i of a, the lower half of which is read, becomes the vector v of H = I - tau·v·vᵀ, v[i-1] = 1, which clears all of the row but
+// Row i of q, the lower half of which is read, becomes the vector v of H = I - tau·v·vᵀ, v[i-1] = 1, which clears all of the row but
 // its last two elements. A becomes HAH = A - v·wᵀ - w·vᵀ; reductionRows such changes are made together, as a product of
 // matrices.
 //
 // Source: Dongarra, Sorensen, Hammarling, J. Computational and Applied Mathematics 27 (1989), section 5.
 type reduction struct {
-	*tridiagonal
-	a       []float64 // [n][n]
-	w       []float64 // [reductionRows][n] of reflections that a has not been updated by
-	sums    []float64 // [reductionParts][n]
-	workers int
+	*tridiagonal           // whose q is the matrix, and in the end the reflections
+	w            []float64 // [reductionRows][n] of reflections that q has not been updated by
+	sums         []float64 // [reductionParts][n]
+	workers      int
 }
 
 // reductionBytes is what a reduction holds besides the matrix, its result included.
 func reductionBytes(n int) int64 { return 8 * (reductionRows + reductionParts + 6) * int64(n) }
 
-// run reduces a, whose rows become the reflections.
+// run reduces q, whose rows become the reflections.
 //
-// Cost: 2n³/3 multiplications, half of them while a is read from memory.
+// Cost: 2n³/3 multiplications, half of them while q is read from memory.
 func (r *reduction) run(ctx context.Context) error {
 	for end := r.n; end > 1; {
 		first := max(1, end-reductionRows)
@@ -47,16 +46,16 @@ func (r *reduction) run(ctx context.Context) error {
 		r.update(first, end)
 		end = first
 	}
-	r.d[0] = r.a[0]
+	r.d[0] = r.q[0]
 	return nil
 }
 
 // v is the vector of reflection i, [i].
-func (r *reduction) v(i int) []float64 { return r.a[i*r.n : i*r.n+i] }
+func (r *reduction) v(i int) []float64 { return r.q[i*r.n : i*r.n+i] }
 
 // reflect makes the reflection of row i, one of the block [first, end), and its w.
 func (r *reduction) reflect(ctx context.Context, i, first, end int) error {
-	row, w := r.a[i*r.n:i*r.n+i+1], r.w[(i-first)*r.n:][:i]
+	row, w := r.q[i*r.n:i*r.n+i+1], r.w[(i-first)*r.n:][:i]
 	for j := i + 1; j < end; j++ {
 		vj, wj := r.v(j), r.w[(j-first)*r.n:]
 		axpy(-wj[i], vj[:i+1], row)
@@ -83,7 +82,7 @@ func (r *reduction) reflect(ctx context.Context, i, first, end int) error {
 	return nil
 }
 
-// multiply sets dst to the leading part of a, [len(v)][len(v)], times v. Results do not depend on the workers.
+// multiply sets dst to the leading part of q, [len(v)][len(v)], times v. Results do not depend on the workers.
 func (r *reduction) multiply(ctx context.Context, dst, v []float64) error {
 	n, parts, workers := len(v), reductionParts, r.workers
 	if n < partsFrom {
@@ -95,7 +94,7 @@ func (r *reduction) multiply(ctx context.Context, dst, v []float64) error {
 		sum := r.sums[part*r.n:][:last]
 		clear(sum)
 		for i := bound(part); i < last; i++ {
-			row := r.a[i*r.n : i*r.n+i+1]
+			row := r.q[i*r.n : i*r.n+i+1]
 			sum[i] += row[i]*v[i] + dot(row[:i], v[:i])
 			axpy(v[i], row[:i], sum[:i])
 		}
@@ -117,10 +116,10 @@ func (r *reduction) update(first, end int) {
 	side := func(data []float64, from, to int) blas64.General {
 		return blas64.General{Rows: end - first, Cols: to - from, Stride: r.n, Data: data[from:]}
 	}
-	v := r.a[first*r.n:]
+	v := r.q[first*r.n:]
 	for from := 0; from < first; from += updateRows {
 		to := min(from+updateRows, first)
-		rows := blas64.General{Rows: to - from, Cols: to, Stride: r.n, Data: r.a[from*r.n:]}
+		rows := blas64.General{Rows: to - from, Cols: to, Stride: r.n, Data: r.q[from*r.n:]}
 		blas64.Gemm(blas.Trans, blas.NoTrans, -1, side(v, from, to), side(r.w, 0, to), 1, rows)
 		blas64.Gemm(blas.Trans, blas.NoTrans, -1, side(r.w, from, to), side(v, 0, to), 1, rows)
 	}

@@ -33,7 +33,7 @@ const epsilon = 1.0 / (1 << 52)
 // Cost: see reduction. Results do not depend on the workers.
 func reduce(ctx context.Context, a []float64, n, workers int) (*tridiagonal, error) {
 	t := &tridiagonal{n: n, q: a, tau: make([]float64, n), d: make([]float64, n), off: make([]float64, n-1), mean: 1}
-	r := reduction{t, a, make([]float64, reductionRows*n), make([]float64, reductionParts*n), workers}
+	r := reduction{t, make([]float64, reductionRows*n), make([]float64, reductionParts*n), workers}
 	if err := r.run(ctx); err != nil {
 		return nil, err
 	}
