@@ -129,7 +129,7 @@ func show(run, id string, top int) (*showReport, error) {
 	if err != nil {
 		return nil, err
 	}
-	predictions, err := store.ReadInt32(run, store.BasePredictionsName, m.NExamples())
+	predictions, err := study.IntactPredictions(run, &m)
 	if err != nil {
 		return nil, err
 	}

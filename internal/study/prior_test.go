@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"coar/internal/ablate"
+	"coar/internal/fault"
 	"coar/internal/regress"
 	"coar/internal/store"
 )
@@ -178,5 +179,26 @@ func TestCalibrate(t *testing.T) {
 	}
 	if c, err := d.Calibrate(many); c != nil || err != nil {
 		t.Errorf("of five rows: %+v %v", c, err)
+	}
+}
+
+// A prediction on disk that no model makes is refused by name.
+func TestIntactPredictionsAreChecked(t *testing.T) {
+	dir, m, _ := linearRun(t)
+	run, err := store.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer run.Close()
+	predictions := make([]int32, m.NExamples())
+	for _, last := range []int32{0, -1} {
+		predictions[len(predictions)-1] = last
+		if err := run.WriteInt32(store.BasePredictionsName, predictions, len(predictions)); err != nil {
+			t.Fatal(err)
+		}
+		got, err := IntactPredictions(dir, &m)
+		if last < 0 && (fault.KindOf(err) != fault.Malformed || !strings.Contains(err.Error(), store.BasePredictionsName)) || last == 0 && len(got) != len(predictions) {
+			t.Errorf("%d: %v %v", last, got, err)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package study
 
 import (
 	"errors"
+	"path/filepath"
 	"strings"
 
 	"coar/internal/dataset"
@@ -67,13 +68,25 @@ func (d *ComponentDataset) Margins(first, last int, dst []float32) error {
 // Members are the examples of the run in dir, with what is known of the intact model's predictions.
 func Members(dir string, m *store.Manifest) dataset.Members {
 	members := dataset.Members{Positions: m.Positions, IDs: m.ExampleIDs, Labels: m.Labels, ClassNames: m.Classes}
-	if predictions, err := store.ReadInt32(dir, store.BasePredictionsName, m.NExamples()); err == nil {
+	if predictions, err := IntactPredictions(dir, m); err == nil {
 		members.Right = make([]bool, len(predictions))
 		for i, p := range predictions {
 			members.Right[i] = int(p) == m.Labels[i]
 		}
 	}
 	return members
+}
+
+// IntactPredictions are the classes that the intact model gives the run's examples, [nExamples], 0 or above.
+// Errors: fault.Missing before they are measured, fault.Malformed.
+func IntactPredictions(dir string, m *store.Manifest) ([]int32, error) {
+	predictions, err := store.ReadInt32(dir, store.BasePredictionsName, m.NExamples())
+	for i, p := range predictions {
+		if p < 0 {
+			return nil, fault.InFile(filepath.Join(dir, store.BasePredictionsName), "example %d is predicted as class %d", i, p)
+		}
+	}
+	return predictions, err
 }
 
 // Relocation says where a run's files are now, empty where they are where they were.
