@@ -11,6 +11,9 @@ type Correction struct {
 	Weights          []float64 // [nComponents] of its penalty, (λ/2)Σθ²/w; nil: all 1
 }
 
+// lambda is that of the ridge. Least squares are its limit, also where there are fewer rows than components.
+func (c Correction) lambda() float64 { return max(c.Lambda, 1e-9*c.Variance) }
+
 // weight is that of component c.
 func (c Correction) weight(i int) float64 {
 	if c.Weights == nil {
@@ -31,6 +34,7 @@ func (c Correction) weight(i int) float64 {
 // is not part of it.
 func RidgeErrors(se []float64, c Correction) {
 	r, r2 := c.resolvent()
+	lambda := c.lambda()
 	shared, total := 0.0, 0.0 // of the prior's variances, over other components
 	for i, v := range se {
 		shared += r[i] * r[i] * v * v
@@ -40,8 +44,8 @@ func RidgeErrors(se []float64, c Correction) {
 		w := c.weight(i)
 		own := r[i] * r[i] * v * v / w
 		others := max(0, r2[i]-r[i]*r[i]) * shared / total
-		sampling := c.Residual / float64(c.Rows) * max(0, r[i]-c.Lambda*r2[i])
-		se[i] = math.Sqrt(w * (c.Lambda*c.Lambda*(own+others) + sampling))
+		sampling := c.Residual / float64(c.Rows) * max(0, r[i]-lambda*r2[i])
+		se[i] = math.Sqrt(w * (lambda*lambda*(own+others) + sampling))
 	}
 }
 
@@ -66,7 +70,7 @@ func LassoErrors(se []float64, moved []float32, c Correction) {
 // Source: Silverstein, Bai, J. Multivariate Analysis 54:2 (1995), theorem 1.1.
 // Cost:   O(nComponents) for each of 60 steps.
 func (c Correction) resolvent() (r, r2 []float64) {
-	v, lambda := c.Variance, max(c.Lambda, 1e-9*c.Variance) // least squares, and where m < p its limit
+	v, lambda := c.Variance, c.lambda()
 	at := func(delta float64) (sum float64) {
 		for i := range c.Components {
 			sum += c.weight(i) / (lambda + c.weight(i)*v/(1+delta))

@@ -118,12 +118,10 @@ func TestEstimateFindsTheCoefficients(t *testing.T) {
 	}
 	f := newProduct(p, random)
 	a := estimate(sample(f, 100000, fraction, random))
-	sum := a.Intercept
 	for c := range p {
 		if want := f.coefficient(c, fraction); math.Abs(a.Theta[c]-want) > 0.05 {
 			t.Errorf("component %d: %g, want %g", c, a.Theta[c], want)
 		}
-		sum += a.Theta[c] * (1 - fraction)
 	}
 	if mean := estimate(sample(f, 100000, fraction, random)).Intercept; math.Abs(mean-a.Intercept) > 0.2 {
 		t.Errorf("intercepts %g and %g of two long runs", a.Intercept, mean)
