@@ -46,12 +46,14 @@ func CompareMethods(ctx context.Context, src Source, opts Options, sampleExample
 	var last engine
 	var made plan // what last was made for
 	for _, method := range []Method{Lasso, Ridge, OLS} {
+		opts := opts
 		opts.Method = method
 		plan, err := makePlan(d, len(sampleExamples), opts)
 		if err != nil {
 			comparisons = append(comparisons, Comparison{Method: method, Skipped: err.Error()})
 			continue
 		}
+		opts.Workers = plan.workers
 		if normal, ok := last.(*normalEngine); ok && plan == made && normal.serves(opts) {
 			last = normal.with(opts)
 		} else if last, err = newEngine(ctx, d, opts, plan); err != nil {

@@ -30,6 +30,7 @@ func Fit(ctx context.Context, src Source, opts Options, emit func(Result) error)
 	if err != nil {
 		return Summary{}, err
 	}
+	opts.Workers = plan.workers
 	return fit(ctx, src, d, plan, opts, emit)
 }
 

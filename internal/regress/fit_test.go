@@ -65,7 +65,7 @@ func TestResultsDoNotDependOnWorkersOrMemory(t *testing.T) {
 			t.Fatal(err)
 		}
 		opts.PathLength = 50
-		least := needs(d, way.solver, opts)
+		least := needs(d, way.solver, opts.Workers, opts)
 		for _, examples := range []int64{1, 9} {
 			opts.Memory = least.fixed + examples*least.perExample
 			got := mustFit(t, src, opts)
@@ -293,6 +293,17 @@ func TestSolverFollowsMemory(t *testing.T) {
 	tight := mustFit(t, src, opts)
 	if roomy.Solver != SolverGram || tight.Solver != SolverRows || tight.MemoryBytes > opts.Memory {
 		t.Errorf("%s in %d bytes, then %s in %d", roomy.Solver, roomy.MemoryBytes, tight.Solver, tight.MemoryBytes)
+	}
+	d, err := pack(t.Context(), src, splitRows(src.nRows, 0.1, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	least := needs(d, SolverGram, 1, Options{Method: Lasso})
+	for _, workers := range []int{1, 50} { // the workers' own memory does not change what they work with
+		opts.Workers, opts.Memory = workers, least.fixed+least.perExample
+		if got := mustFit(t, src, opts); got.Solver != SolverGram || got.MemoryBytes > opts.Memory {
+			t.Errorf("%d workers: %s in %d bytes of %d", workers, got.Solver, got.MemoryBytes, opts.Memory)
+		}
 	}
 	for e := range src.nExamples {
 		want := make([]float64, src.nComponents)

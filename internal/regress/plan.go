@@ -8,15 +8,17 @@ import (
 
 // plan says how a fit will hold its data.
 type plan struct {
-	solver Solver
-	block  int   // examples at a time
-	bytes  int64 // at the largest moment
+	solver  Solver
+	workers int
+	block   int   // examples at a time
+	bytes   int64 // at the largest moment
 }
 
 // maxBlock keeps blocks, and with them the distance between two calls of emit, moderate.
 const maxBlock = 1024
 
-// makePlan takes the quickest solver of the method that fits into opts.Memory, and the largest block then.
+// makePlan takes the quickest solver of the method that fits into opts.Memory with one worker, then as many workers as fit, up
+// to opts.Workers, and the largest block. So the solver, and with it the last bits of the results, does not depend on the workers.
 //
 // Lasso: the Gram matrix where there are at least as many rows as components, else the rows.
 // Ridge and ols: the smaller of the Gram matrix and the kernel, else the other.
@@ -35,9 +37,13 @@ func makePlan(d *design, nExamples int, opts Options) (plan, error) {
 	}
 	var least need
 	for i, solver := range solvers {
-		n := needs(d, solver, opts)
+		n := needs(d, solver, 1, opts)
 		if n.fixed+n.perExample <= opts.Memory {
-			p := plan{solver: solver, block: int(min((opts.Memory-n.fixed)/n.perExample, int64(nExamples), maxBlock))}
+			p := plan{solver: solver, workers: opts.Workers}
+			for n = needs(d, solver, p.workers, opts); n.fixed+n.perExample > opts.Memory; n = needs(d, solver, p.workers, opts) {
+				p.workers--
+			}
+			p.block = int(min((opts.Memory-n.fixed)/n.perExample, int64(nExamples), maxBlock))
 			p.bytes = n.fixed + int64(p.block)*n.perExample
 			return p, nil
 		}
@@ -47,7 +53,7 @@ func makePlan(d *design, nExamples int, opts Options) (plan, error) {
 	}
 	advice := ""
 	if opts.Method != Lasso {
-		if n := needs(d, SolverRows, opts); n.fixed+n.perExample <= opts.Memory {
+		if n := needs(d, SolverRows, 1, opts); n.fixed+n.perExample <= opts.Memory {
 			advice = ", or --method lasso, which fits"
 		}
 	}
@@ -59,13 +65,13 @@ func makePlan(d *design, nExamples int, opts Options) (plan, error) {
 type need struct{ fixed, perExample int64 }
 
 // needs adds up what the arrays of a fit by solver hold.
-func needs(d *design, solver Solver, opts Options) need {
+func needs(d *design, solver Solver, nWorkers int, opts Options) need {
 	var onesTrain, onesHeld int64
 	for c := range d.nComponents {
 		onesTrain += int64(d.onesTrain[c])
 		onesHeld += int64(d.onesHeld[c])
 	}
-	m, p, held, workers := int64(d.nRows), int64(d.nComponents), int64(d.nHeld), int64(opts.Workers)
+	m, p, held, workers := int64(d.nRows), int64(d.nComponents), int64(d.nHeld), int64(nWorkers)
 	parts := int64(len(d.parts()))
 
 	n := need{fixed: packedBytes(d.nRows, d.nComponents) + workers*(2*8*crossColumn*crossTiles*tileWidth+4096)}
