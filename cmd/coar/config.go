@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 
 	"github.com/BurntSushi/toml"
 	"github.com/spf13/cobra"
@@ -12,7 +14,8 @@ import (
 )
 
 // applyConfig sets flags from a TOML file: keys at the top are flags of whatever command runs, keys in a table named
-// after a command are flags of that one. A flag on the command line wins; a key that is no flag is an error.
+// after a command are flags of that one and win over those at the top. A flag on the command line wins over both; a key that
+// is no flag is an error.
 func applyConfig(cmd *cobra.Command, file string) error {
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -22,21 +25,23 @@ func applyConfig(cmd *cobra.Command, file string) error {
 	if err := toml.Unmarshal(b, &keys); err != nil {
 		return fault.InFile(file, "--config: %v", err)
 	}
-	for key, value := range keys {
-		table, nested := value.(map[string]any)
-		switch {
-		case !nested:
-			if err := setFlag(cmd, file, key, value); err != nil {
-				return err
-			}
-		case key == cmd.Name():
-			for k, v := range table {
-				if err := setFlag(cmd, file, k, v); err != nil {
-					return err
-				}
-			}
-		case !isCommand(cmd.Root(), key):
+	own, _ := keys[cmd.Name()].(map[string]any)
+	flags := maps.Clone(own)
+	if flags == nil {
+		flags = map[string]any{}
+	}
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		_, nested := keys[key].(map[string]any)
+		if nested && !isCommand(cmd.Root(), key) {
 			return fault.Usagef("%s: table [%s] names no command", file, key)
+		}
+		if _, given := own[key]; !nested && !given {
+			flags[key] = keys[key]
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(flags)) {
+		if err := setFlag(cmd, file, key, flags[key]); err != nil {
+			return err
 		}
 	}
 	return nil
