@@ -2,7 +2,6 @@
 package ablate
 
 import (
-	"fmt"
 	"math"
 
 	"coar/internal/fault"
@@ -51,20 +50,6 @@ func (s Sampler) Row(r int, keep []byte) {
 			}
 		}
 	}
-}
-
-func (p Purpose) String() string {
-	switch p {
-	case Train:
-		return "train"
-	case Gradient:
-		return "gradient"
-	case Evaluate:
-		return "evaluate"
-	case GradientValue:
-		return "gradient value"
-	}
-	return fmt.Sprintf("purpose %d", uint32(p))
 }
 
 // philox is Philox4x32 with ten rounds.

@@ -69,6 +69,3 @@ func (s SoftSampler) Row(r int, keep []float32) {
 func (s SoftSampler) words(c int, row uint64, purpose Purpose) [4]uint32 {
 	return philox([4]uint32{uint32(c / 4), uint32(row), uint32(row >> 32), uint32(purpose)}, [2]uint32{uint32(s.Seed), uint32(s.Seed >> 32)})
 }
-
-// Softened reports whether a keep value is one that is differentiated.
-func Softened(keep float32) bool { return keep > 0 && keep < 1 }

@@ -10,12 +10,11 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgimg"
-	"gonum.org/v1/plot/vg/vgsvg"
 )
 
 // Figure is a drawing of a fixed size.
 type Figure struct {
-	// Width and Height are in points: a PNG has two pixels a point, an SVG one user unit.
+	// Width and Height are in points: a PNG has two pixels a point.
 	Width, Height vg.Length
 	paint         func(*pen)
 }
@@ -29,16 +28,6 @@ func (f Figure) WritePNG(w io.Writer) error {
 	f.draw(canvas)
 	if _, err := canvas.WriteTo(w); err != nil {
 		return fmt.Errorf("report: write PNG: %w", err)
-	}
-	return nil
-}
-
-// WriteSVG writes the figure with its text as text, set in Liberation Sans or a font of the same widths.
-func (f Figure) WriteSVG(w io.Writer) error {
-	canvas := vgsvg.New(f.Width, f.Height)
-	f.draw(canvas)
-	if _, err := canvas.WriteTo(w); err != nil {
-		return fmt.Errorf("report: write SVG: %w", err)
 	}
 	return nil
 }

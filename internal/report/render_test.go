@@ -2,12 +2,9 @@ package report
 
 import (
 	"bytes"
-	"encoding/xml"
-	"fmt"
 	"image"
 	"image/color"
 	"image/png"
-	"io"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -77,35 +74,21 @@ func curveOf(nTargets, largest, chosen int) EditCurve {
 	return c
 }
 
-func componentsOf(n int) TopComponents {
-	t := TopComponents{Title: "4021 · ship", Subtitle: "taken for airplane, margin −2.10 logits; ablating a component removes its attribution", Image: photograph(32)}
-	for i := range n {
-		v := 0.9 / float64(i+1)
-		t.For = append(t.For, ComponentBar{Layer: fmt.Sprintf("layer%d.%d.conv2.weight", 3-i%3, i%5), Index: 7 * i, Attribution: v})
-		t.Against = append(t.Against, ComponentBar{Layer: "encoder.layers.encoder_layer_11.self_attention.in_proj_weight", Index: 2303 - i, Attribution: -1.2 * v})
-	}
-	return t
-}
-
 // figures are all kinds of figure, with ordinary and with degenerate data.
 func figures() map[string]Figure {
 	nan, inf := math.NaN(), math.Inf(1)
 	figures := map[string]Figure{
-		"scatter":               scatterOf(6, 500).Figure(),
-		"scatter one panel":     scatterOf(1, 300).Figure(),
-		"scatter many panels":   scatterOf(MaxPanels+3, 20).Figure(),
-		"scatter empty":         Scatter{}.Figure(),
-		"bars one method":       barsOf("COAR").Figure(),
-		"bars five methods":     barsOf("COAR", "leave-one-out", "gradient × parameter", "neuron conductance", "internal influence").Figure(),
-		"bars empty":            CorrelationBars{}.Figure(),
-		"curve one target":      curveOf(1, 12, 5).Figure(),
-		"curve many targets":    curveOf(40, 900, 210).Figure(),
-		"curve without k":       curveOf(1, 64, -1).Figure(),
-		"curve empty":           EditCurve{Chosen: -1, Floor: nan}.Figure(),
-		"components":            componentsOf(10).Figure(),
-		"components too many":   componentsOf(MaxBars + 5).Figure(),
-		"components empty":      TopComponents{}.Figure(),
-		"components not finite": TopComponents{For: []ComponentBar{{"a", 1, nan}, {"b", 2, inf}}, Against: []ComponentBar{{"", -1, 0}}}.Figure(),
+		"scatter":             scatterOf(6, 500).Figure(),
+		"scatter one panel":   scatterOf(1, 300).Figure(),
+		"scatter many panels": scatterOf(MaxPanels+3, 20).Figure(),
+		"scatter empty":       Scatter{}.Figure(),
+		"bars one method":     barsOf("COAR").Figure(),
+		"bars five methods":   barsOf("COAR", "leave-one-out", "gradient × parameter", "neuron conductance", "internal influence").Figure(),
+		"bars empty":          CorrelationBars{}.Figure(),
+		"curve one target":    curveOf(1, 12, 5).Figure(),
+		"curve many targets":  curveOf(40, 900, 210).Figure(),
+		"curve without k":     curveOf(1, 64, -1).Figure(),
+		"curve empty":         EditCurve{Chosen: -1, Floor: nan}.Figure(),
 		"curve not finite": EditCurve{Chosen: 3, Floor: nan, Points: []EditPoint{
 			{0, []float64{nan, inf}, nan}, {3, []float64{-inf}, 2}, {9, nil, -1}}}.Figure(),
 		"curve at extremes": EditCurve{Chosen: 1, Floor: 1, Points: []EditPoint{{0, []float64{-math.MaxFloat64}, 1}, {1, []float64{1e300}, 1}}}.Figure(),
@@ -119,39 +102,19 @@ func figures() map[string]Figure {
 	return figures
 }
 
-// wellFormed reads text as XML to its end.
-func wellFormed(text []byte) error {
-	decoder := xml.NewDecoder(bytes.NewReader(text))
-	for {
-		if _, err := decoder.Token(); err == io.EOF {
-			return nil
-		} else if err != nil {
-			return err
-		}
-	}
-}
-
 // Set COAR_FIGURES to a directory to keep the figures and look at them.
 func TestFiguresAreDeterministicAndOfTheirSize(t *testing.T) {
 	again := figures()
 	for name, figure := range figures() {
 		t.Run(name, func(t *testing.T) {
-			var picture, vector bytes.Buffer
+			var picture bytes.Buffer
 			if err := figure.WritePNG(&picture); err != nil {
 				t.Fatal(err)
 			}
-			if err := figure.WriteSVG(&vector); err != nil {
-				t.Fatal(err)
-			}
 			if directory := os.Getenv("COAR_FIGURES"); directory != "" {
-				for extension, content := range map[string][]byte{".png": picture.Bytes(), ".svg": vector.Bytes()} {
-					if err := os.WriteFile(filepath.Join(directory, name+extension), content, 0o644); err != nil {
-						t.Fatal(err)
-					}
+				if err := os.WriteFile(filepath.Join(directory, name+".png"), picture.Bytes(), 0o644); err != nil {
+					t.Fatal(err)
 				}
-			}
-			if err := wellFormed(vector.Bytes()); err != nil {
-				t.Errorf("the SVG is not well-formed: %v", err)
 			}
 			config, err := png.DecodeConfig(bytes.NewReader(picture.Bytes()))
 			if err != nil {
@@ -160,14 +123,11 @@ func TestFiguresAreDeterministicAndOfTheirSize(t *testing.T) {
 			if w, h := pixels(2*figure.Width), pixels(2*figure.Height); config.Width != w || config.Height != h {
 				t.Errorf("PNG of %d x %d pixels, want %d x %d", config.Width, config.Height, w, h)
 			}
-			var picture2, vector2 bytes.Buffer
+			var picture2 bytes.Buffer
 			if err := again[name].WritePNG(&picture2); err != nil {
 				t.Fatal(err)
 			}
-			if err := again[name].WriteSVG(&vector2); err != nil {
-				t.Fatal(err)
-			}
-			if !bytes.Equal(picture.Bytes(), picture2.Bytes()) || !bytes.Equal(vector.Bytes(), vector2.Bytes()) {
+			if !bytes.Equal(picture.Bytes(), picture2.Bytes()) {
 				t.Error("the same data gave different bytes")
 			}
 		})

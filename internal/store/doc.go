@@ -19,7 +19,7 @@
 //	OpenEvaluationRows(dir, f, seed)   *Arrays: the rows measured for evaluation
 //	OpenArray, ReadFloat32, ReadInt32, ReadJSON                         result files; fault.Missing names the command to run
 //	Verify(dir)                        Report: everything that is wrong, for coar inspect
-//	EditPath, EditNames                the folders of edits
+//	EditPath                           the folders of edits
 //
 // Sizes: nRows (m) rows, nComponents (p), nExamples (n). keep is a byte per component, 1 = kept and 0 = ablated; margins
 // are in logits.

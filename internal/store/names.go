@@ -2,7 +2,6 @@ package store
 
 import (
 	"path"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -20,7 +19,6 @@ const (
 	LambdaName          = "lambda.npy"           // float32 [nExamples]
 	FitName             = "fit.json"             // what the fit was
 	EvaluationName      = "evaluation/evaluation.json"
-	ReportName          = "report.html"
 )
 
 // madeBy says which command makes a result file.
@@ -30,8 +28,6 @@ func madeBy(name string) string {
 		return "coar fit"
 	case EvaluationName:
 		return "coar evaluate"
-	case ReportName:
-		return "coar report"
 	}
 	if path.Dir(path.Dir(name)) == "edits" {
 		return "coar edit"
@@ -82,19 +78,4 @@ func EditPath(name string) (string, error) {
 		return "", fault.Usagef("--name %.80q: a name starts with a letter or digit and has at most 100 letters, digits, '.', '-', '_'", name)
 	}
 	return path.Join("edits", name), nil
-}
-
-// EditNames lists the edits of the run in dir, sorted.
-func EditNames(dir string) ([]string, error) {
-	names, err := osFS{}.names(filepath.Join(dir, "edits"))
-	if isMissing(err) {
-		return nil, nil
-	}
-	valid := names[:0]
-	for _, name := range names {
-		if editPattern.MatchString(name) {
-			valid = append(valid, name)
-		}
-	}
-	return valid, err
 }

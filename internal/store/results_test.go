@@ -197,19 +197,6 @@ func TestEditNames(t *testing.T) {
 			t.Errorf("%q: %q %v", name, p, err)
 		}
 	}
-	run := createTest(t, 0)
-	if names, err := EditNames(run.Path()); err != nil || len(names) != 0 {
-		t.Errorf("%v %v", names, err)
-	}
-	if err := run.WriteJSON("edits/b/edit.json", 1); err != nil {
-		t.Fatal(err)
-	}
-	if err := run.WriteJSON("edits/a/edit.json", 1); err != nil {
-		t.Fatal(err)
-	}
-	if names, err := EditNames(run.Path()); err != nil || !slices.Equal(names, []string{"a", "b"}) {
-		t.Errorf("%v %v", names, err)
-	}
 }
 
 // A removed result is gone with its digest; removing what is not there does nothing.
