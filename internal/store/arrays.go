@@ -147,11 +147,14 @@ func (a *Arrays) wholeRows(first, n int, dst []float32) error {
 
 // Check reads every completed row once, whole, and so finds any damage that reading finds.
 func (a *Arrays) Check() error {
-	keep := make([]byte, a.NComponents())
-	margins := make([]float32, a.NExamples())
+	var keep []byte
+	var margins []float32
 	for row, done := range a.completed {
 		if !done {
 			continue
+		}
+		if keep == nil { // not before: a row's bytes show that there are so many components and examples
+			keep, margins = make([]byte, a.NComponents()), make([]float32, a.NExamples())
 		}
 		if err := a.KeepRow(row, keep); err != nil {
 			return err

@@ -238,3 +238,27 @@ func TestNotFiniteIsNamed(t *testing.T) {
 		}
 	}
 }
+
+// Shapes that only a header claims take no memory: without completed rows nothing else shows them.
+func TestClaimedShapesTakeNoMemory(t *testing.T) {
+	dir := t.TempDir()
+	writeHeader := func(name, dtype, shape string) {
+		header := fmt.Sprintf("{'descr': '%s', 'fortran_order': False, 'shape': %s, }", dtype, shape)
+		b := append([]byte("\x93NUMPY\x01\x00"), binary.LittleEndian.AppendUint16(nil, 118)...)
+		b = append(b, fmt.Sprintf("%-117s\n", header)...)
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	writeHeader("masks.npy", "|b1", "(0, 4611686018427387904)")
+	writeHeader("test_margins.npy", "<f4", "(0, 1152921504606846976)")
+	writeHeader("_completed.npy", "|b1", "(0,)")
+	a, err := OpenArrays(dir, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	if err := a.Check(); err != nil || len(a.CompletedRows()) != 0 {
+		t.Errorf("%v %v", a.CompletedRows(), err)
+	}
+}

@@ -114,7 +114,7 @@ func checkLotsAre(t *testing.T, when string, fsys *powerFS, done map[string][]in
 	if len(done["gradients 0"]) < nExamples {
 		return
 	}
-	g, err := openGradients(fsys, "/run")
+	g, err := openGradients(fsys, "/run", MaxRows)
 	if err != nil {
 		t.Fatalf("%s: %v", when, err)
 	}

@@ -10,7 +10,7 @@ import (
 //
 // Errors: as Rows; fault.Usage for a fraction outside [0,1] or an absurd number of rows.
 func (r *Run) EvaluationRows(fraction float64, seed uint64, nRows int) (*Rows, error) {
-	if !(fraction >= 0 && fraction <= 1) || nRows < 0 || nRows > maxRows {
+	if !(fraction >= 0 && fraction <= 1) || nRows < 0 || nRows > MaxRows {
 		return nil, fault.Usagef("store: evaluation rows: fraction %v, %d rows", fraction, nRows)
 	}
 	rows, err := r.openRowsOnce(evaluationLayout(&r.manifest, evaluationNames(fraction, seed), nRows), r.manifest.ExampleIDs, true)
@@ -37,5 +37,5 @@ func openEvaluationRows(fsys fileSystem, dir string, fraction float64, seed uint
 	if err != nil {
 		return nil, err
 	}
-	return openOwnArrays(fsys, dir, &m, evaluationLayout(&m, evaluationNames(fraction, seed), maxRows), "coar evaluate")
+	return openOwnArrays(fsys, dir, &m, evaluationLayout(&m, evaluationNames(fraction, seed), MaxRows), "coar evaluate")
 }

@@ -14,7 +14,7 @@ import (
 type GradientSums struct {
 	Rows     int       // in those lots together
 	Missing  int       // rows of lots that are not complete
-	Softened []int     // [nComponents] rows in which a component is softened
+	Softened []int     // [nComponents] rows in which a component is softened; nil, as the next two, where Rows is 0
 	Kept     []int     // [nComponents] rows in which it is kept
 	MeanKeep []float64 // [nComponents] over the rows
 
@@ -29,24 +29,29 @@ type openLot struct {
 	opened []file
 }
 
-// OpenGradients opens the gradient sums of the run in dir for reading, without locking it. Rows is 0 where there are none,
-// or none that are complete.
+// OpenGradients opens the gradient sums of the run in dir for reading, without locking it: of the lots among its first most
+// rows, MaxRows for all. Rows is 0 where there are none, or none that are complete.
 //
 // Errors: fault.Missing if there is no run, fault.Malformed.
-func OpenGradients(dir string) (*GradientSums, error) { return openGradients(osFS{}, dir) }
+func OpenGradients(dir string, most int) (*GradientSums, error) {
+	return openGradients(osFS{}, dir, most)
+}
 
-func openGradients(fsys fileSystem, dir string) (_ *GradientSums, err error) {
+func openGradients(fsys fileSystem, dir string, most int) (_ *GradientSums, err error) {
 	m, err := readManifest(fsys, dir)
 	if err != nil {
 		return nil, err
 	}
-	g := &GradientSums{Softened: make([]int, m.NComponents()), Kept: make([]int, m.NComponents()), MeanKeep: make([]float64, m.NComponents())}
+	g := &GradientSums{}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, g.Close())
 		}
 	}()
 	for _, lot := range m.GradientLots() {
+		if lot.First+lot.Rows > most {
+			break
+		}
 		complete, err := g.open(fsys, dir, &m, lot)
 		if err != nil && fault.KindOf(err) != fault.Missing {
 			return nil, err
@@ -54,6 +59,10 @@ func openGradients(fsys fileSystem, dir string) (_ *GradientSums, err error) {
 		if !complete || err != nil {
 			g.Missing += lot.Rows
 			continue
+		}
+		if g.Softened == nil { // not before: a complete lot's files show that there are so many components
+			p := m.NComponents()
+			g.Softened, g.Kept, g.MeanKeep = make([]int, p), make([]int, p), make([]float64, p)
 		}
 		if err := g.describe(fsys, dir, lot); err != nil {
 			return nil, err

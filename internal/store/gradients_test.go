@@ -56,7 +56,7 @@ func TestGradientCommitRefuses(t *testing.T) {
 func TestGradientLotsCountWhenComplete(t *testing.T) {
 	run, g := lotOf(t)
 	for e := range 3 {
-		sums, err := OpenGradients(run.Path())
+		sums, err := OpenGradients(run.Path(), MaxRows)
 		if err != nil || sums.Rows != 0 || sums.Missing != 3 {
 			t.Fatalf("with %d of 3 examples: %+v %v", e, sums, err)
 		}
@@ -68,7 +68,7 @@ func TestGradientLotsCountWhenComplete(t *testing.T) {
 	if err := run.AddGradients(7); err != nil {
 		t.Fatal(err)
 	}
-	sums, err := OpenGradients(run.Path()) // the second lot has no files yet
+	sums, err := OpenGradients(run.Path(), MaxRows) // the second lot has no files yet
 	if err != nil || sums.Rows != 3 || sums.Missing != 4 || sums.Softened[2] != 3 || sums.MeanKeep[3] != 0.75 {
 		t.Fatalf("%+v %v", sums, err)
 	}
@@ -107,7 +107,7 @@ func TestHostileLots(t *testing.T) {
 		if err := spoil(filepath.Join(run.Path(), "gradient")); err != nil {
 			t.Fatal(err)
 		}
-		sums, err := OpenGradients(run.Path())
+		sums, err := OpenGradients(run.Path(), MaxRows)
 		for e := 0; err == nil && e < 3; e++ {
 			_, err = sums.Read(e, make([]float64, 5), make([]float64, 5), make([]float64, 5))
 		}

@@ -8,10 +8,12 @@ import (
 	"unicode/utf8"
 )
 
+// MaxRows is how many rows of a kind a run may have: far above any use, and a row costs a byte of memory.
+const MaxRows = 1 << 26
+
 // Bounds on what a manifest may claim, far above any use. Products of two of them, in bytes, fit 64 bits.
 const (
 	maxManifestBytes = 256 << 20
-	maxRows          = 1 << 26       // a row costs a byte of memory
 	maxCount         = math.MaxInt32 // components, labels
 	maxLots          = 1000          // of gradient rows
 	maxText          = 4096          // bytes of one id, key, name or path
@@ -49,7 +51,7 @@ func (m *Manifest) validate() error {
 		return fmt.Errorf("gradient_rows_sha256 is %.80q, not 64 hex digits", m.SoftSHA)
 	case !(m.Fraction >= 0 && m.Fraction <= 1):
 		return fmt.Errorf("fraction is %v, not between 0 and 1", m.Fraction)
-	case m.Masks < 0 || m.Masks > maxRows:
+	case m.Masks < 0 || m.Masks > MaxRows:
 		return fmt.Errorf("masks is %d", m.Masks)
 	case !validSplit(m.Split):
 		return fmt.Errorf("split is %.80q; letters, digits, - and _ make one, and base is taken", m.Split)
@@ -63,7 +65,7 @@ func (m *Manifest) validate() error {
 	}
 	total := 0
 	for i, rows := range m.Gradients {
-		if rows < 1 || rows > maxRows-total || i == maxLots {
+		if rows < 1 || rows > MaxRows-total || i == maxLots {
 			return fmt.Errorf("gradients[%d] is %d", i, rows)
 		}
 		total += rows

@@ -75,7 +75,7 @@ func TestHostileManifests(t *testing.T) {
 		"another format":             func(m *Manifest) { m.Format = 2 },
 		"no rows in a lot":           func(m *Manifest) { m.Gradients = []int{5, 0} },
 		"a negative lot":             func(m *Manifest) { m.Gradients = []int{-1} },
-		"lots beyond reason":         func(m *Manifest) { m.Gradients = []int{maxRows, 1} },
+		"lots beyond reason":         func(m *Manifest) { m.Gradients = []int{MaxRows, 1} },
 		"too many lots":              func(m *Manifest) { m.Gradients = slices.Repeat([]int{1}, maxLots+1) },
 		"gradient rows' digest":      func(m *Manifest) { m.SoftSHA = "0" },
 		"no program":                 func(m *Manifest) { m.Program = "" },

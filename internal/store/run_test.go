@@ -171,7 +171,7 @@ func TestPrepare(t *testing.T) {
 	if err := run.Extend(3); fault.KindOf(err) != fault.Conflict {
 		t.Errorf("shrink: %v", err)
 	}
-	if err := run.Extend(maxRows + 1); fault.KindOf(err) != fault.Usage {
+	if err := run.Extend(MaxRows + 1); fault.KindOf(err) != fault.Usage {
 		t.Errorf("absurd: %v", err)
 	}
 	if m := run.Manifest(); m.Masks != 6 {

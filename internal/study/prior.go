@@ -28,21 +28,26 @@ type Prior struct {
 //
 // Cost: reads the sums of all examples, for what these have in common.
 func OpenPrior(dir string, m *store.Manifest) (*Prior, error) {
-	sums, err := store.OpenGradients(dir)
+	return OpenFirstPrior(dir, m, store.MaxRows)
+}
+
+// OpenFirstPrior is OpenPrior for the lots among the run's first gradient rows.
+func OpenFirstPrior(dir string, m *store.Manifest, rows int) (*Prior, error) {
+	sums, err := store.OpenGradients(dir, rows)
 	if err != nil {
 		return nil, err
 	}
 	if sums.Rows == 0 {
 		return nil, sums.Close()
 	}
-	rows := gradient.Rows{Softened: sums.Softened, Kept: sums.Kept, MeanKeep: sums.MeanKeep}
+	described := gradient.Rows{Softened: sums.Softened, Kept: sums.Kept, MeanKeep: sums.MeanKeep}
 	for _, g := range m.Groups {
-		rows.Groups = append(rows.Groups, g.Rows)
+		described.Groups = append(described.Groups, g.Rows)
 	}
 	if m.SoftSHA == "" { // of rows from a file the keep values are not at hand
-		rows.Softening = softening(m, sums.Numbers())
+		described.Softening = softening(m, sums.Numbers())
 	}
-	p, pool := &Prior{sums: sums, groups: rows.Groups, nExamples: m.NExamples()}, gradient.NewPool(rows)
+	p, pool := &Prior{sums: sums, groups: described.Groups, nExamples: m.NExamples()}, gradient.NewPool(described)
 	for i := range m.NExamples() {
 		e, err := p.read(i)
 		if err != nil {
