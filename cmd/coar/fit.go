@@ -47,7 +47,7 @@ lambda is chosen per example by the error on held-out rows, then the fit is repe
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.prior, "prior", "auto", "gradient: start from the gradient rows' attributions; none; auto: gradient where the run has any")
+	f.StringVar(&o.prior, "prior", "auto", "gradient: use the gradient rows, an error where the run has none; none: hard rows alone; auto: gradient where there are any")
 	f.StringVar(&o.method, "method", "auto", "lasso, ridge or ols; auto: ridge of what gradient attributions leave, lasso without them")
 	f.StringVar(&o.lambda, "lambda", "auto", "penalty in logits for all examples; auto chooses one per example on held-out rows")
 	f.IntVar(&o.fit.PathLength, "path-length", 50, "penalties tried by auto")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"slices"
 
 	"coar/internal/fault"
 	"coar/internal/gradient"
@@ -139,8 +140,9 @@ func (f *fitter) sampleError(source *study.PriorDataset) (float64, error) {
 	return validation.MSE, err
 }
 
-// tryPlain adds the best regression without the prior to the candidates, on a sample of the examples, and keeps it where
-// it does better on the same examples than prior and regression together. Without --compare it is not tried.
+// tryPlain adds a regression without the prior to the candidates, on a sample of the examples, and keeps it where it does
+// better on the same examples than prior and regression together and than the prior alone: with the method that was asked
+// for, the best of all where --method is auto. Without --compare it is not tried.
 func (f *fitter) tryPlain(n int) error {
 	if !f.compare || f.options.Lambda >= 0 {
 		return nil
@@ -151,13 +153,17 @@ func (f *fitter) tryPlain(n int) error {
 	if err != nil {
 		return err
 	}
-	best, with := lowest(plain), lowest(f.report.Compared)
+	if f.method != "auto" {
+		plain = slices.DeleteFunc(plain, func(c regress.Comparison) bool { return c.Method != f.options.Method })
+	}
+	best := lowest(plain)
+	both := slices.IndexFunc(f.report.Compared, func(c regress.Comparison) bool { return c.Method == f.options.Method })
 	if best == nil {
 		return nil
 	}
 	f.report.Candidates = append(f.report.Candidates, study.Candidate{Name: study.KeptPlain, Method: best.Method,
 		Correlation: best.Validation.Correlation, MSE: best.Validation.MSE, Examples: min(n, comparedExamples)})
-	if with != nil && best.Validation.MSE < min(with.Validation.MSE, with.Validation.PriorMSE) {
+	if v := f.report.Compared[both].Validation; v != nil && best.Validation.MSE < min(v.MSE, v.PriorMSE) {
 		f.report.Kept, f.options.Method = study.KeptPlain, best.Method
 	}
 	return nil

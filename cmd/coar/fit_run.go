@@ -81,7 +81,7 @@ const fewestHeld = 20
 // fit fills files and report.
 func (f *fitter) fit() error {
 	if f.prior == nil {
-		f.method(regress.Lasso)
+		f.settle(regress.Lasso)
 		return f.regression(f.source)
 	}
 	f.report.Prior, f.report.GradientRows = "gradient", f.prior.Rows()
@@ -90,7 +90,7 @@ func (f *fitter) fit() error {
 		return f.gradientAlone(dataset)
 	}
 	auto := f.options.Method == "auto"
-	f.method(regress.Ridge)
+	f.settle(regress.Ridge)
 	err := f.residual(dataset)
 	if auto && fault.KindOf(err) == fault.Usage { // ridge does not fit into --memory
 		f.options.Method = regress.Lasso
@@ -99,8 +99,8 @@ func (f *fitter) fit() error {
 	return err
 }
 
-// method settles --method auto.
-func (f *fitter) method(auto regress.Method) {
+// settle settles --method auto.
+func (f *fitter) settle(auto regress.Method) {
 	if f.options.Method == "auto" {
 		f.options.Method = auto
 	}
