@@ -40,7 +40,7 @@ func newEvaluate(g *globals) *cobra.Command {
 example by example. The interval around the mean correlation is a 95 % percentile bootstrap over rows.
 Measured rows are kept in RUN/evaluation and used again; results and figures are written beside them.
 
-Where gradient rows were used, the run's cost is compared with that of regressing rows alone, from a learning curve on the
+Where the attributions rest on gradient rows, their cost is compared with that of regressing rows alone, from a learning curve on the
 run's own rows; what lies beyond these is marked as extrapolated.`,
 		Args: oneRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -88,8 +88,8 @@ func runEvaluate(cmd *cobra.Command, o *evaluateOptions) error {
 }
 
 func doEvaluate(cmd *cobra.Command, o *evaluateOptions) (*evaluate.Results, error) {
-	if o.rows < 2 {
-		return nil, fault.Usagef("--rows %d: a correlation wants 2 rows or more", o.rows)
+	if o.rows < 2 || o.rows > store.MaxRows {
+		return nil, fault.Usagef("--rows %d: a correlation wants 2 rows or more, and %d at most", o.rows, store.MaxRows)
 	}
 	resources, err := o.resources.parse()
 	if err != nil {
@@ -320,6 +320,8 @@ func saveEvaluation(run *store.Run, results *evaluate.Results, scatter *report.S
 	}
 	if results.Plain != nil {
 		files = append([]result{{costName, plainFigure(results.Plain).WritePNG}}, files...)
+	} else if err := run.Remove(costName); err != nil { // an earlier evaluation's
+		return err
 	}
 	var names []string
 	for _, f := range files {

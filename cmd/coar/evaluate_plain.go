@@ -15,11 +15,15 @@ import (
 // fewestCurveRows is how many rows the smallest regression of a learning curve has.
 const fewestCurveRows = 40
 
-// comparePlain says what a regression of hard rows alone would have cost for the correlation that s has; nil where the run
-// has no gradient rows, or hard rows too few for a curve. Ridge regressions of the first rows of the run, an eighth of them,
+// comparePlain says what a regression of hard rows alone would have cost for the correlation that s has; nil where the
+// attributions rest on no gradient rows, or the run has hard rows too few for a curve. Ridge regressions of the first rows of the run, an eighth of them,
 // a quarter, half and all, are scored on the fresh rows of s, for a sample of the examples.
 func comparePlain(ctx context.Context, o *evaluateOptions, m *store.Manifest, s *scoredFraction, workers int, memory int64) (*evaluate.Plain, error) {
-	if m.GradientRows() == 0 || !s.Trained {
+	var fit study.Fit
+	if err := store.ReadJSON(o.run, store.FitName, &fit); err != nil {
+		return nil, err
+	}
+	if fit.GradientRows == 0 || fit.Kept == study.KeptPlain || !s.Trained {
 		return nil, nil
 	}
 	arrays, err := store.OpenArrays(o.run, m.Split)
@@ -29,17 +33,17 @@ func comparePlain(ctx context.Context, o *evaluateOptions, m *store.Manifest, s 
 	defer arrays.Close()
 	sample := firstExamples(len(s.Scores))
 	var selected []int
-	plain := &evaluate.Plain{Examples: len(sample), GradientRows: m.GradientRows()}
+	plain := &evaluate.Plain{Examples: len(sample), HardRows: fit.Rows, GradientRows: fit.GradientRows}
 	for _, i := range sample {
 		selected = append(selected, s.examples[i])
 		plain.Correlation += evaluate.Number(s.Scores[i].Correlation / float64(len(sample)))
 	}
 	dataset := study.NewComponentDataset(arrays, selected)
-	plain.HardRows, _, _ = dataset.Shape()
 	plain.ForwardPasses = float64(plain.HardRows) + evaluate.GradientCost*float64(plain.GradientRows)
 	rows := s.rows.Only(sample)
+	all, _, _ := dataset.Shape() // rows added after the fit are as good for the curve
 	for _, part := range []int{8, 4, 2, 1} {
-		n := plain.HardRows / part
+		n := all / part
 		if n < fewestCurveRows {
 			continue
 		}
@@ -103,15 +107,15 @@ func (f firstRows) Margins(first, last int, dst []float32) error {
 
 // plainText says the comparison in a sentence or two.
 func plainText(p *evaluate.Plain) string {
-	own := fmt.Sprintf("%d rows and %d gradient rows, the work of %.0f forward passes per example", p.HardRows, p.GradientRows, p.ForwardPasses)
-	rows := float64(p.Rows)
+	own := fmt.Sprintf("the attributions took %d rows and %d gradient rows, the work of %.0f forward passes per example; regressing rows alone", p.HardRows, p.GradientRows, p.ForwardPasses)
+	rows, measured := float64(p.Rows), p.Curve[len(p.Curve)-1].Rows
 	switch {
 	case math.IsNaN(rows) || math.IsInf(rows, 0):
-		return fmt.Sprintf("the run took %s; what regressing rows alone would take cannot be told from its %d rows", own, p.HardRows)
+		return fmt.Sprintf("%s: what it would take cannot be told from %d rows", own, measured)
 	case p.Extrapolated:
-		return fmt.Sprintf("the run took %s; regressing rows alone would take at least about %.0f rows for the same correlation, %.1f times as much (extrapolated from %d rows)", own, rows, rows/p.ForwardPasses, p.HardRows)
+		return fmt.Sprintf("%s would take at least about %.0f rows for the same correlation, %.1f times as much (extrapolated from %d rows)", own, rows, rows/p.ForwardPasses, measured)
 	}
-	return fmt.Sprintf("the run took %s; regressing rows alone takes %.0f rows for the same correlation, %.1f times as much (measured on the run's own rows)", own, rows, rows/p.ForwardPasses)
+	return fmt.Sprintf("%s takes %.0f rows for the same correlation, %.1f times as much (measured on the run's own rows)", own, rows, rows/p.ForwardPasses)
 }
 
 // plainFigure draws the comparison.

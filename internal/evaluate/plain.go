@@ -13,7 +13,7 @@ type Plain struct {
 	// lower bound, because a regression's correlation levels off below 1.
 	Extrapolated bool `json:"extrapolated"`
 
-	HardRows      int     `json:"hard_rows"`
+	HardRows      int     `json:"hard_rows"` // that the attributions rest on, as GradientRows
 	GradientRows  int     `json:"gradient_rows"`
 	ForwardPasses float64 `json:"forward_passes"` // per example that both cost together, a gradient row counting GradientCost
 }
