@@ -69,12 +69,10 @@ func (o *ablateOptions) grow(ctx context.Context, cmd *cobra.Command, run *store
 			return nil, nil, err
 		}
 		m := run.Manifest()
-		rho, err := priorCorrelation(o.run, &m)
-		if err != nil {
+		if err := report.look(o.run, &m); err != nil {
 			return nil, nil, err
 		}
-		step := untilStep{m.GradientRows(), rho}
-		report.Steps = append(report.Steps, step)
+		step := report.Steps[len(report.Steps)-1]
 		if !o.json {
 			fmt.Fprintf(o.out(cmd), "%d gradient rows: correlation %.3f on %d rows that they have not seen\n", step.GradientRows, step.Correlation, m.Masks)
 		}
@@ -84,10 +82,25 @@ func (o *ablateOptions) grow(ctx context.Context, cmd *cobra.Command, run *store
 		if err := run.AddGradients(min(2*step.GradientRows, o.most)); err != nil {
 			return nil, nil, err
 		}
+		var err error
 		if gradients, err = o.openGradients(run, gradients.s, gradients.out, gradients.soft); err != nil {
 			return nil, nil, err
 		}
 	}
+}
+
+// look adds a step for each lot of gradient rows that has none yet. The first look at a run that goes on so repeats its
+// earlier ones, and stops where they would have.
+func (r *untilReport) look(run string, m *store.Manifest) error {
+	for _, lot := range m.GradientLots()[len(r.Steps):] {
+		rows := lot.First + lot.Rows
+		rho, err := priorCorrelation(run, m, rows)
+		if err != nil {
+			return err
+		}
+		r.Steps = append(r.Steps, untilStep{rows, rho})
+	}
+	return nil
 }
 
 // stop says why to stop after the last step, nothing to go on.
@@ -106,14 +119,14 @@ func (r *untilReport) stop(most int) string {
 }
 
 // priorCorrelation is the mean over examples of the correlation, over the run's hard rows, of measured margins and those
-// that the gradient attributions predict.
-func priorCorrelation(dir string, m *store.Manifest) (float64, error) {
+// that the attributions of the first gradient rows predict.
+func priorCorrelation(dir string, m *store.Manifest, rows int) (float64, error) {
 	arrays, err := store.OpenArrays(dir, m.Split)
 	if err != nil {
 		return 0, err
 	}
 	defer arrays.Close()
-	prior, err := study.OpenPrior(dir, m)
+	prior, err := study.OpenFirstPrior(dir, m, rows)
 	if err != nil {
 		return 0, err
 	}
