@@ -40,14 +40,15 @@ func newAblate(g *globals) *cobra.Command {
 		Use:   "ablate RUN",
 		Short: "Ablate random subsets of components and record every example's margin",
 		Long: `Creates the run directory RUN, or resumes it: rows that are completed stay, and a larger --masks only adds rows. Of gradient
-rows, Ctrl-C loses those in hand, a kill up to half a minute.
+rows, Ctrl-C loses those in hand, a kill up to half a minute; with --save-gradients, which writes them all to one file, both
+lose all.
 A row keeps each component with probability 1-fraction; an ablated component is a weight row set to zero.
 On an existing run every flag but --masks may be left out; one that differs from the run's is refused.
 
 Gradient rows soften components instead: a weight row is scaled by a number between 0 and 1, and one backward pass yields the
 derivative by every keep value at once. coar fit makes attributions of them that take a regression many more rows. Unless
 --gradients says how many, there are 200, or 50 for a transformer, which gains little by more; none with -m 0, --masks-file or
-a --fraction above 0.5. -m 0 --gradients 200 is a complete job. More can be added later, like rows. They are computed in
+a --fraction above 0.5. Beside the rows of a --masks-file they ablate as much as these on average. -m 0 --gradients 200 is a complete job. More can be added later, like rows. They are computed in
 float32 in any precision.
 
 --until RHO first measures hard rows (-m, by default 200), then doubles the gradient rows from 25 on until their attributions
@@ -76,7 +77,7 @@ Examples: 0-99,120 (dataset positions), class:cat, errors, correct, file:ids.txt
 	f.StringVar(&o.masksFile, "masks-file", "", "take the rows from a bool or uint8 .npy [m, p], 1 = kept; from a float32 .npy with values from 0 to 1, the gradient rows")
 	f.IntVar(&o.gradients, "gradients", 0, "gradient rows; 0 for none (default see above)")
 	f.Float64Var(&o.until, "until", 0, "double the gradient rows until they predict with this correlation, see above")
-	f.StringVar(&o.saveGradients, "save-gradients", "", "also write every derivative of the gradient rows to this .npy: float32 [rows, n, p]")
+	f.StringVar(&o.saveGradients, "save-gradients", "", "also write every derivative of a new run's gradient rows to this .npy: float32 [rows, n, p]")
 	f.StringVar(&o.output, "output", "margin", "what is measured: margin, logodds, logit or logit:K")
 	f.StringVar(&o.inputs.Split, "split", "test", "which files of cifar10 and idx (test or train); elsewhere only names the margins' file")
 	f.StringVar(&o.inputs.Classes, "classes", "", "file of class names: one per line, or folder and output number")

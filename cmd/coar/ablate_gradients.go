@@ -48,8 +48,11 @@ func (o *ablateOptions) openGradients(run *store.Run, s *study.Subject, out marg
 		return g, nil
 	}
 	m := run.Manifest()
+	if m.GradientRows() == 0 {
+		return nil, fault.Usagef("--save-gradients: there are no gradient rows; --gradients K or a --masks-file of float32 makes some")
+	}
 	if len(g.lots) != 1 || slices.Contains(g.lots[0].Completed(), true) || g.lots[0].HeldRows() > 0 {
-		return nil, fault.Usagef("--save-gradients writes the gradient rows of a new run as they are measured; %s has %d rows, some of them measured before", o.run, m.GradientRows())
+		return nil, fault.Usagef("--save-gradients writes the gradient rows of a new run as they are measured; %s has %d rows, some of them measured before: name another run", o.run, m.GradientRows())
 	}
 	g.save, err = createGradientFile(o.saveGradients, m.GradientRows(), m.NExamples(), m.NComponents())
 	return g, err
@@ -115,7 +118,7 @@ func (g *gradientWork) files() []string {
 func (g *gradientWork) measure(ctx context.Context, cmd *cobra.Command, globals *globals) error {
 	left := g.left()
 	if left == 0 {
-		return g.save.close()
+		return nil
 	}
 	if err := g.soft.ready(); err != nil {
 		return err
@@ -126,10 +129,10 @@ func (g *gradientWork) measure(ctx context.Context, cmd *cobra.Command, globals 
 	defer bar.finish()
 	for _, lot := range g.lots {
 		if err := g.measureLot(ctx, lot, m.Positions, bar); err != nil {
-			return err
+			return errors.Join(err, g.save.drop())
 		}
 	}
-	return g.save.close()
+	return g.save.keep()
 }
 
 // measureLot measures the examples of one lot that are missing.
@@ -147,7 +150,7 @@ func (g *gradientWork) measureLot(ctx context.Context, lot *store.Gradients, pos
 	if err != nil {
 		return err
 	}
-	done := &finished{lot: lot, since: time.Now()}
+	done := &finished{lot: lot, whole: g.save != nil, since: time.Now()}
 	tally := gradient.NewTally(roles, len(todo), func(i int, s gradient.Sums) error { return done.add(todo[i], s) })
 	hold := newHolder(lot, todo, tally, holdEvery)
 	var reading failure
@@ -164,10 +167,13 @@ func (g *gradientWork) measureLot(ctx context.Context, lot *store.Gradients, pos
 		if err := tally.Visit(r, i, margin, derivatives); err != nil || g.save != nil {
 			return err
 		}
-		return hold.visited(i)
+		return errors.Join(hold.visited(i), done.commitDue())
 	}
 	err = g.s.Engine.EachGradientAfter(ctx, hold.done, g.s.Examples(at), lot.Lot.Rows, g.rows(lot.Lot.First, roles, &reading), g.out, visit)
-	if err != nil && g.save == nil {
+	if err != nil && g.save != nil {
+		return err
+	}
+	if err != nil {
 		err = errors.Join(err, hold.all())
 	}
 	return errors.Join(err, done.flush())
@@ -197,12 +203,14 @@ func (g *gradientWork) roles(lot store.GradientLot, nComponents int) ([][]gradie
 	return roles, nil
 }
 
-// commitEvery is how much work of gradient rows may be finished and not yet on the disk.
+// commitEvery is how long finished examples may wait for the disk.
 const commitEvery = time.Second
 
-// finished gathers examples that are measured and commits them together, about once a second.
+// finished gathers examples that are measured and commits them together, about once a second; where the derivatives are saved
+// as well, all at the end, so that what is saved and what the run has are begun again together.
 type finished struct {
-	lot *store.Gradients
+	lot   *store.Gradients
+	whole bool // commit all at the end
 
 	mu      sync.Mutex
 	pending map[int]gradient.Sums // by example
@@ -216,7 +224,14 @@ func (f *finished) add(example int, s gradient.Sums) error {
 		f.pending = map[int]gradient.Sums{}
 	}
 	f.pending[example] = s
-	if time.Since(f.since) < commitEvery {
+	return nil
+}
+
+// commitDue commits what is pending once it has waited.
+func (f *finished) commitDue() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.whole || len(f.pending) == 0 || time.Since(f.since) < commitEvery {
 		return nil
 	}
 	return f.commit()

@@ -96,9 +96,6 @@ func (o *ablateOptions) preprocess() error {
 	return nil
 }
 
-// maxRows is far beyond any study; it keeps file sizes within 63 bits.
-const maxRows = 1 << 30
-
 // check refuses flags that cannot be meant, before anything is opened.
 func (o *ablateOptions) check() error {
 	switch {
@@ -106,8 +103,8 @@ func (o *ablateOptions) check() error {
 		return fault.Usagef("--weights is missing: the checkpoint to explain")
 	case o.inputs.Data == "":
 		return fault.Usagef("--data is missing: the images, such as cifar10:DIR or imagefolder:DIR")
-	case o.masks < 0 || o.masks > maxRows:
-		return fault.Usagef("--masks %d: want 0 to %d rows", o.masks, maxRows)
+	case o.masks < 0 || o.masks > store.MaxRows:
+		return fault.Usagef("--masks %d: want 0 to %d rows", o.masks, store.MaxRows)
 	case o.given("examples") && o.examples == "":
 		return fault.Usagef("--examples is empty; all takes every example")
 	case o.until > 0 && o.saveGradients != "":
@@ -118,8 +115,8 @@ func (o *ablateOptions) check() error {
 	if err := o.checkUntil(); err != nil {
 		return err
 	}
-	if o.gradients < 0 || o.gradients > maxRows {
-		return fault.Usagef("--gradients %d: want 0 to %d rows", o.gradients, maxRows)
+	if o.gradients < 0 || o.gradients > store.MaxRows {
+		return fault.Usagef("--gradients %d: want 0 to %d rows", o.gradients, store.MaxRows)
 	}
 	if o.softFile() && o.given("masks") && o.masks > 0 {
 		return fault.Usagef("--masks %d: a --masks-file of float32 holds gradient rows, and none of zeros and ones", o.masks)

@@ -43,6 +43,9 @@ func doAblate(ctx context.Context, cmd *cobra.Command, o *ablateOptions) (*ablat
 		return nil, err
 	}
 	defer rows.close()
+	if rows.file != nil {
+		o.fraction = rows.fraction // the run's, and so that of the gradient rows
+	}
 	soft, err := o.softSource(s.Model.Components(), s.Model.Heads)
 	if err != nil {
 		return nil, err
@@ -112,7 +115,7 @@ func (o *ablateOptions) work(ctx context.Context, cmd *cobra.Command, run *store
 func measureIntact(ctx context.Context, cmd *cobra.Command, g *globals, run *store.Run, s *study.Subject, out margin.Output) (correct int, err error) {
 	m := run.Manifest()
 	n := m.NExamples()
-	predictions, err := store.ReadInt32(run.Path(), store.BasePredictionsName, n)
+	predictions, err := study.IntactPredictions(run.Path(), &m)
 	if fault.KindOf(err) == fault.Missing {
 		bar := g.newProgress(cmd.ErrOrStderr(), "intact model", 0, n)
 		var outputs []float32

@@ -208,6 +208,54 @@ func TestInterruptGradients(t *testing.T) {
 	endsAsUndisturbed(t, dir, args)
 }
 
+// Derivatives that are saved have their name once they are whole. A run that was stopped before begins them again.
+func TestStoppedSaveBeginsAgain(t *testing.T) {
+	dir := t.TempDir()
+	if err := writeTiny(dir); err != nil {
+		t.Fatal(err)
+	}
+	args := func(run string) []string {
+		return []string{"ablate", run, "--weights", "tiny.safetensors", "--data", "npy:images.npy,labels.npy", "--quiet", "--batch", "2", "-m", "0",
+			"--gradients", gradientRows(600), "--save-gradients", run + ".npy"}
+	}
+	saved := filepath.Join(dir, "RUN.npy")
+	for _, signal := range []os.Signal{os.Interrupt, os.Kill} {
+		cmd, stderr := child(t, dir, args("RUN")...)
+		for begun := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+			if info, err := os.Stat(saved + ".partial"); err == nil && info.Size() > 0 {
+				break
+			}
+			if time.Since(begun) > time.Minute {
+				t.Fatal("no derivatives are being saved")
+			}
+		}
+		if err := cmd.Process.Signal(signal); err != nil {
+			t.Fatal(err)
+		}
+		if code := exitCode(cmd); code != exitInterrupted && code != -1 {
+			t.Fatalf("exit code %d: %s", code, stderr)
+		}
+		if _, err := os.Stat(saved); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("after %v there is a %s: %v", signal, saved, err)
+		}
+	}
+	endsAsUndisturbed(t, dir, args)
+	got, err := os.ReadFile(saved)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.ReadFile(filepath.Join(dir, "WHOLE.npy"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Error("the saved derivatives differ from those of an undisturbed run")
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, "*.partial")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
+}
+
 // heldBytes is the size of what is held of examples: it grows with every row.
 func heldBytes(t *testing.T, run string) int64 {
 	t.Helper()

@@ -60,9 +60,18 @@ func (r *rowSource) close() {
 	}
 }
 
+// openMasks opens the file of --masks-file.
+func openMasks(name string) (*npy.File, error) {
+	f, err := npy.Open(name)
+	if err != nil && fault.KindOf(err) == fault.Failed {
+		err = fault.InFile(name, "--masks-file: %v", err)
+	}
+	return f, err
+}
+
 // openRowFile checks the file's type, width and values and takes its mean as the fraction.
 func openRowFile(name string, nComponents, masks int, masksGiven bool) (*rowSource, error) {
-	f, err := npy.Open(name)
+	f, err := openMasks(name)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -46,7 +47,7 @@ func (o *ablateOptions) softSource(nComponents, heads int) (*softSource, error) 
 			s.count = defaultGradients(heads)
 		}
 	}
-	if s.count > 0 && s.sha == "" && o.masksFile == "" {
+	if s.count > 0 && s.sha == "" {
 		return s, s.sampler.Check()
 	}
 	return s, nil
@@ -67,7 +68,7 @@ func (o *ablateOptions) softFile() bool {
 
 // openSoftFile checks the file's shape and values.
 func openSoftFile(name string, nComponents, rows int, rowsGiven bool) (*softSource, error) {
-	f, err := npy.Open(name)
+	f, err := openMasks(name)
 	if err != nil {
 		return nil, err
 	}
@@ -132,24 +133,26 @@ func (s *softSource) close() {
 	}
 }
 
-// gradientFile is what --save-gradients writes: float32 [rows, nExamples, nComponents].
+// gradientFile is what --save-gradients writes: float32 [rows, nExamples, nComponents]. It has its name once it is whole.
 type gradientFile struct {
+	name             string
 	f                *os.File
 	header           npy.Header
 	examples, length int
 }
 
 func createGradientFile(name string, rows, nExamples, nComponents int) (*gradientFile, error) {
-	f, err := os.Create(name)
+	f, err := os.Create(name + ".partial")
 	if err != nil {
 		return nil, fmt.Errorf("--save-gradients: %w", err)
 	}
+	g := &gradientFile{name: name, f: f, examples: nExamples, length: nComponents}
 	w, err := npy.NewWriter(name, f, npy.Float32, rows, nExamples, nComponents)
 	if err != nil {
-		f.Close()
-		return nil, err
+		return nil, errors.Join(err, g.drop())
 	}
-	return &gradientFile{f, w.Header(), nExamples, nComponents}, nil
+	g.header = w.Header()
+	return g, nil
 }
 
 // put writes the derivatives of one row and example. It may be called concurrently.
@@ -161,13 +164,25 @@ func (g *gradientFile) put(row, example int, derivatives []float32) error {
 	return nil
 }
 
-// close ends the file; on nil there is none.
-func (g *gradientFile) close() error {
+// keep ends the file and gives it its name; on nil there is none.
+func (g *gradientFile) keep() error {
 	if g == nil {
 		return nil
 	}
-	if err := g.f.Close(); err != nil {
+	err := g.f.Close()
+	if err == nil {
+		err = os.Rename(g.f.Name(), g.name)
+	}
+	if err != nil {
 		return fmt.Errorf("--save-gradients: %w", err)
 	}
 	return nil
+}
+
+// drop removes what is not whole.
+func (g *gradientFile) drop() error {
+	if g == nil {
+		return nil
+	}
+	return errors.Join(g.f.Close(), os.Remove(g.f.Name()))
 }

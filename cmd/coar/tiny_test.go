@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -33,6 +34,7 @@ var tinyLabels = [tinyImages]int32{1, 2, 1, 2, 1, 1, 2, 3, 1, 1, 1, 1, 2, 1, 1, 
 //	narrow.npy                   bool [6, 19], which no model here takes
 //	soft.npy                     float32 [5, 20], gradient rows: values in (0,1), and of each row some 0 and some 1
 //	beyond.npy                   float32 [1, 20], one value of which is 1.5
+//	beyond-half.npy              bool [1, 20], 11 values of which are false
 //	met.npy                      bool [6, 20], of which row 2 is the first row that coar evaluate draws at fraction 0.3
 func writeTiny(dir string) error {
 	swapped := tinyLabels
@@ -49,6 +51,7 @@ func writeTiny(dir string) error {
 		writeBool(filepath.Join(dir, "others.npy"), drawRows(6, tinyComponents), tinyComponents),
 		writeBool(filepath.Join(dir, "narrow.npy"), drawRows(5, tinyComponents-1), tinyComponents-1),
 		writeBool(filepath.Join(dir, "met.npy"), met, tinyComponents),
+		writeBool(filepath.Join(dir, "beyond-half.npy"), append(make([]byte, 11), bytes.Repeat([]byte{1}, 9)...), tinyComponents),
 		writeFloat32(filepath.Join(dir, "soft.npy"), softRows(), tinyComponents),
 		writeFloat32(filepath.Join(dir, "beyond.npy"), []float32{19: 1.5}, tinyComponents),
 	)
