@@ -83,7 +83,7 @@ func doAblate(ctx context.Context, cmd *cobra.Command, o *ablateOptions) (*ablat
 func (o *ablateOptions) work(ctx context.Context, cmd *cobra.Command, run *store.Run, hard *hardWork, gradients *gradientWork, report *ablateReport) error {
 	report.RowsMeasured, report.GradientMargins = len(hard.todo), gradients.left()
 	var err error
-	if report.Estimate, err = estimate(ctx, hard, gradients); err != nil {
+	if report.Estimate, err = estimate(ctx, hard, gradients, o.most); err != nil {
 		return err
 	}
 	if report.Estimate != nil && !o.json {
@@ -111,11 +111,15 @@ func (o *ablateOptions) work(ctx context.Context, cmd *cobra.Command, run *store
 	return run.Seal(append(append(run.Files(), gradients.files()...), store.BaseMarginsName, store.BasePredictionsName)...)
 }
 
-// measureIntact writes the unablated outputs and predictions if they are not there, and counts the right predictions.
+// measureIntact writes the unablated outputs and predictions if one of them is not there, and counts the right predictions.
 func measureIntact(ctx context.Context, cmd *cobra.Command, g *globals, run *store.Run, s *study.Subject, out margin.Output) (correct int, err error) {
 	m := run.Manifest()
 	n := m.NExamples()
-	predictions, err := study.IntactPredictions(run.Path(), &m)
+	_, err = store.ReadFloat32(run.Path(), store.BaseMarginsName, n)
+	var predictions []int32
+	if err == nil {
+		predictions, err = study.IntactPredictions(run.Path(), &m)
+	}
 	if fault.KindOf(err) == fault.Missing {
 		bar := g.newProgress(cmd.ErrOrStderr(), "intact model", 0, n)
 		var outputs []float32
@@ -127,7 +131,6 @@ func measureIntact(ctx context.Context, cmd *cobra.Command, g *globals, run *sto
 		if err := run.WriteFloat32(store.BaseMarginsName, outputs, n); err != nil {
 			return 0, err
 		}
-		// Predictions last: they being there says that both are.
 		err = run.WriteInt32(store.BasePredictionsName, predictions, n)
 	}
 	if err != nil {

@@ -3,8 +3,8 @@ package store
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
+	"syscall"
 
 	"coar/internal/fault"
 	"coar/internal/npy"
@@ -137,7 +137,7 @@ func readManifest(fsys fileSystem, dir string) (Manifest, error) {
 	path := filepath.Join(dir, ManifestName)
 	b, err := readBounded(fsys, path, maxManifestBytes)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case isMissing(err), errors.Is(err, syscall.ENOTDIR): // dir may be a file
 		return Manifest{}, fault.Missingf("%s holds no run (it has no run.json); coar ablate makes one", dir)
 	case err != nil:
 		return Manifest{}, fmt.Errorf("store: read manifest: %w", err)

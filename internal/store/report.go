@@ -9,7 +9,7 @@ type Report struct {
 	Gradients []GradientState
 	// Evaluation lists the sets of evaluation rows.
 	Evaluation []EvaluationState
-	// Sealed and Unsealed name the files that checksums.json vouches for, and those that it does not list.
+	// Sealed and Unsealed name the files that are as checksums.json says, and those that it does not list.
 	Sealed, Unsealed []string
 	// Problems is the damage: what resuming does not mend. Empty for a sound run.
 	Problems []Problem

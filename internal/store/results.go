@@ -168,9 +168,22 @@ func OpenArray(dir, name string, dtype npy.DType, shape ...int) (*npy.File, erro
 	return f, nil
 }
 
-// ReadFloat32 reads a whole float32 result array of known shape. A value that is not finite is fault.Malformed.
+// openWhole is OpenArray of a file that is checked against its digest.
+func openWhole(dir, name string, dtype npy.DType, shape ...int) (*npy.File, error) {
+	f, err := OpenArray(dir, name, dtype, shape...)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkSealed(osFS{}, dir, name); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// ReadFloat32 reads a whole float32 result array of known shape. One that is not as it was finished, and a value that is not
+// finite, is fault.Malformed.
 func ReadFloat32(dir, name string, shape ...int) ([]float32, error) {
-	f, err := OpenArray(dir, name, npy.Float32, shape...)
+	f, err := openWhole(dir, name, npy.Float32, shape...)
 	if err != nil {
 		return nil, err
 	}
@@ -184,9 +197,9 @@ func ReadFloat32(dir, name string, shape ...int) ([]float32, error) {
 	return values, nil
 }
 
-// ReadInt32 reads a whole int32 result array of known shape.
+// ReadInt32 reads a whole int32 result array of known shape. Errors: as ReadFloat32.
 func ReadInt32(dir, name string, shape ...int) ([]int32, error) {
-	f, err := OpenArray(dir, name, npy.Int32, shape...)
+	f, err := openWhole(dir, name, npy.Int32, shape...)
 	if err != nil {
 		return nil, err
 	}

@@ -73,9 +73,9 @@ func readSeals(fsys fileSystem, dir string) (map[string]sealedFile, error) {
 }
 
 // Seal records size and SHA-256 of finished files, so that Verify notices any later change of them. Names are relative to
-// the directory, with slashes. A file that is written again is unsealed first.
+// the directory, with slashes. A file that is written again is unsealed first; one that is still sealed must be as it was.
 //
-// Cost: reads the files once. Errors: those of the files; the run is whole either way.
+// Cost: reads the files once. Errors: those of the files, fault.Malformed for one that has changed; the run is whole either way.
 func (d *Dir) Seal(names ...string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -88,9 +88,37 @@ func (d *Dir) Seal(names ...string) error {
 		if err != nil {
 			return fmt.Errorf("store: seal %s: %w", filepath.Join(d.path, name), err)
 		}
+		if was, ok := sealed[name]; ok && was != f {
+			return changed(d.path, name)
+		}
 		sealed[name] = f
 	}
 	return d.writeSeals(sealed)
+}
+
+// changed is the error for a sealed file that is not what it was.
+func changed(dir, name string) error {
+	return fault.InFile(inRun(dir, name), "the file has changed since it was finished (its SHA-256 differs); restore it from a copy or start the run again")
+}
+
+// checkSealed compares a file with its digest, where checksums.json has one.
+func checkSealed(fsys fileSystem, dir, name string) error {
+	sealed, err := readSeals(fsys, dir)
+	if err != nil {
+		return err
+	}
+	was, ok := sealed[name]
+	if !ok {
+		return nil
+	}
+	now, err := digest(fsys, dir, name)
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	if now != was {
+		return changed(dir, name)
+	}
+	return nil
 }
 
 // unseal drops names from checksums.json before they change. A crash in between leaves them unsealed but whole.

@@ -114,8 +114,7 @@ func (v *verifier) checkSeals() (err error) {
 			v.report.Unsealed = append(v.report.Unsealed, name)
 		}
 	}
-	v.report.Sealed = slices.Sorted(maps.Keys(v.sealed))
-	for _, name := range v.report.Sealed {
+	for _, name := range slices.Sorted(maps.Keys(v.sealed)) {
 		want := v.sealed[name]
 		have, err := digest(v.fs, v.dir, name)
 		switch {
@@ -129,6 +128,8 @@ func (v *verifier) checkSeals() (err error) {
 			v.problem(name, "the file has %d bytes; it had %d when it was finished", have.Bytes, want.Bytes)
 		case have != want:
 			v.problem(name, "the file has changed since it was finished (its SHA-256 differs)")
+		default:
+			v.report.Sealed = append(v.report.Sealed, name)
 		}
 	}
 	return nil

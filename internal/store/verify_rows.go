@@ -91,6 +91,7 @@ func (v *verifier) openRowSet(s *unitFiles, l *layout, evaluation bool, command 
 	}
 	for i, name := range l.names() {
 		switch {
+		case s.files[i] == nil && v.isSealed(name): // checkSeals has said that it is gone
 		case s.files[i] == nil:
 			v.unfinished("%s is not there yet; %s resumes", name, command)
 		case s.headerRows[i] < l.nRows:
