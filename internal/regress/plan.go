@@ -12,6 +12,7 @@ type plan struct {
 	workers int
 	block   int   // examples at a time
 	bytes   int64 // at the largest moment
+	least   int64 // with one worker and one example at a time
 }
 
 // maxBlock keeps blocks, and with them the distance between two calls of emit, moderate.
@@ -39,7 +40,7 @@ func makePlan(d *design, nExamples int, opts Options) (plan, error) {
 	for i, solver := range solvers {
 		n := needs(d, solver, 1, opts)
 		if n.fixed+n.perExample <= opts.Memory {
-			p := plan{solver: solver, workers: opts.Workers}
+			p := plan{solver: solver, workers: opts.Workers, least: n.fixed + n.perExample}
 			for n = needs(d, solver, p.workers, opts); n.fixed+n.perExample > opts.Memory; n = needs(d, solver, p.workers, opts) {
 				p.workers--
 			}

@@ -18,6 +18,7 @@ type Summary struct {
 	Solver      Solver `json:"solver"`
 	MinimumNorm bool   `json:"minimum_norm"` // ols has many solutions (m <= p, or dependent components) and this is the least
 	MemoryBytes int64  `json:"-"`            // planned for the largest moment; the only field that depends on the workers
+	LeastBytes  int64  `json:"memory_bytes"` // that the solver can do with: one worker, one example at a time
 	MemoryLimit int64  `json:"memory_limit"`
 
 	// MaxGap is the largest Result.Gap. For lasso it is the duality gap, which bounds the distance to the minimum from above;

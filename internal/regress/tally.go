@@ -12,7 +12,7 @@ func newTally(d *design, opts Options, plan plan) *tally {
 		Method: opts.Method, LambdaRule: opts.lambdaRule(),
 		Rows: d.nRows, RowsHeldOut: d.nHeld, Seed: opts.Seed,
 		Components: d.nComponents, ConstantComponents: d.nConstant(),
-		Solver: plan.solver, MemoryBytes: plan.bytes, MemoryLimit: opts.Memory,
+		Solver: plan.solver, MemoryBytes: plan.bytes, LeastBytes: plan.least, MemoryLimit: opts.Memory,
 	}}
 	if t.summary.LambdaRule == "validation" {
 		t.summary.PathLength, t.summary.PathRatio = opts.PathLength, opts.PathRatio
