@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"text/tabwriter"
 )
@@ -49,4 +50,10 @@ func bytesOf(s string) (int64, error) {
 		return 0, fmt.Errorf("want a size such as 4GB, not %q", s)
 	}
 	return int64(v * f), nil
+}
+
+// roughly rounds to two significant digits.
+func roughly(x float64) float64 {
+	unit := math.Pow(10, math.Floor(math.Log10(x))-1)
+	return math.Round(x/unit) * unit
 }

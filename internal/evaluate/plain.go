@@ -9,8 +9,8 @@ type Plain struct {
 	Curve       []CurvePoint `json:"curve"`       // of ridge regressions on the first rows of the run, ascending
 	// Rows is how many rows the regression takes for the run's correlation; null where nothing can be said.
 	Rows Number `json:"rows"`
-	// Extrapolated says that this lies beyond the rows that the run has, along rho² = m/(m+b) through the curve's end: a
-	// lower bound, because a regression's correlation levels off below 1.
+	// Extrapolated says that this lies beyond the rows that the run has, along rho² = m/(m+b) with the smallest b that a point
+	// of the curve has: a rough figure, in favour of the regression, whose correlation levels off below 1.
 	Extrapolated bool `json:"extrapolated"`
 
 	HardRows      int     `json:"hard_rows"` // that the attributions rest on, as GradientRows
@@ -46,21 +46,24 @@ func (p *Plain) Solve() {
 	}
 	p.Extrapolated = true
 	p.Rows = Number(target * target / (1 - target*target) * p.half())
+	if n := len(p.Curve); n > 0 && p.Rows < Number(p.Curve[n-1].Rows) {
+		p.Rows = Number(p.Curve[n-1].Rows)
+	}
 }
 
 // At is the correlation that the extrapolation gives a regression on m rows; NaN where there is none.
 func (p *Plain) At(m float64) float64 { return math.Sqrt(m / (m + p.half())) }
 
-// half is b of the extrapolation, the rows at which it predicts half the variance; NaN where the curve's end is not
-// positive.
+// half is b of the extrapolation, the rows at which it predicts half the variance: the smallest of the points', since those of few
+// rows are noisy; NaN where no point's correlation is positive.
 func (p *Plain) half() float64 {
-	if len(p.Curve) == 0 {
-		return math.NaN()
+	least := math.NaN()
+	for _, at := range p.Curve {
+		if rho := float64(at.Correlation); rho > 0 {
+			if b := float64(at.Rows) * (1/(rho*rho) - 1); !(b >= least) {
+				least = b
+			}
+		}
 	}
-	last := p.Curve[len(p.Curve)-1]
-	rho := float64(last.Correlation)
-	if !(rho > 0) {
-		return math.NaN()
-	}
-	return float64(last.Rows) * (1/(rho*rho) - 1)
+	return least
 }

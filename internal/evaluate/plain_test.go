@@ -43,6 +43,11 @@ func TestPlainRows(t *testing.T) {
 			t.Errorf("%s: %v rows", name, p.Rows)
 		}
 	}
+	// A noisy end does not make the rows that the regression would take more.
+	noisy := Plain{Correlation: 0.7, Curve: append(curveOf(b, 50, 100), CurvePoint{200, 0.1})}
+	if noisy.Solve(); math.Abs(float64(noisy.Rows)/rows(0.7)-1) > 1e-9 || !noisy.Extrapolated {
+		t.Errorf("a noisy end: %v rows, want %v", noisy.Rows, rows(0.7))
+	}
 	first := Plain{Correlation: 0.1, Curve: curveOf(b, 100, 200)}
 	if first.Solve(); first.Rows != 100 || first.Extrapolated {
 		t.Errorf("a target below the curve: %v rows", first.Rows)
