@@ -81,6 +81,9 @@ func Open(f Weights, o Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Heads != 0 && bp.Heads == 0 {
+		return nil, fault.Usagef("--heads %d: %s has no attention", o.Heads, bp.Arch)
+	}
 	for _, w := range bp.wants {
 		if slices.ContainsFunc(w.Shape, func(d int) bool { return d < 1 }) {
 			return nil, fault.Conflictf("%s: the shapes would make %s an empty tensor in a %s", f.Path(), w.Key, bp.Arch)
