@@ -21,6 +21,10 @@ type cost struct {
 	GradientMargin  float64 `json:"seconds_per_gradient_margin"` // 0: none to do
 	Rows            int     `json:"rows"`
 	GradientMargins int     `json:"gradient_margins"` // pairs of gradient row and example
+
+	// With --until, what it comes to if all gradient rows that are allowed are needed; 0 without.
+	MostSeconds float64 `json:"most_seconds,omitempty"`
+	MostRows    int     `json:"most_gradient_rows,omitempty"`
 }
 
 func (c *cost) String() string {
@@ -31,19 +35,27 @@ func (c *cost) String() string {
 	if c.GradientMargins > 0 {
 		parts = append(parts, fmt.Sprintf("%d margins with gradient at %s", c.GradientMargins, seconds(c.GradientMargin)))
 	}
-	return fmt.Sprintf("this will take about %s and %s of disk: %s", seconds(c.Seconds), size(c.Bytes), strings.Join(parts, ", "))
+	text := fmt.Sprintf("this will take about %s and %s of disk: %s", seconds(c.Seconds), size(c.Bytes), strings.Join(parts, ", "))
+	if c.MostRows > 0 {
+		text += fmt.Sprintf("; with all %d gradient rows that --until may take, about %s", c.MostRows, seconds(c.MostSeconds))
+	}
+	return text
 }
 
 // fewestTimed is the work, in rows, below which an estimate would take longer than it is worth.
 const fewestTimed = 30
 
 // estimate measures a few rows and says what the rest will cost; nil where there is little to do. The rows of zeros and
-// ones that it measures are committed; the gradient rows, at least two per worker on a few examples, are not.
-func estimate(ctx context.Context, hard *hardWork, gradients *gradientWork) (*cost, error) {
+// ones that it measures are committed; the gradient rows, at least two per worker on a few examples, are not. With --until there
+// may be gradient rows up to most, else 0.
+func estimate(ctx context.Context, hard *hardWork, gradients *gradientWork, most int) (*cost, error) {
 	m := hard.run.Manifest()
 	workers := workers(hard.s.Engine)
 	c := &cost{Rows: len(hard.todo), GradientMargins: gradients.left()}
-	if c.Rows+c.GradientMargins/m.NExamples() < max(fewestTimed, 8*workers) {
+	if c.GradientMargins > 0 && most > m.GradientRows() {
+		c.MostRows = most
+	}
+	if c.Rows+max(c.GradientMargins/m.NExamples(), c.MostRows) < max(fewestTimed, 8*workers) {
 		return nil, nil
 	}
 	c.Bytes = m.RowBytes(c.Rows)
@@ -67,6 +79,9 @@ func estimate(ctx context.Context, hard *hardWork, gradients *gradientWork) (*co
 		}
 	}
 	c.Seconds = float64(c.Rows*m.NExamples())*c.Margin + float64(c.GradientMargins)*c.GradientMargin
+	if c.MostRows > 0 {
+		c.MostSeconds = c.Seconds + float64((c.MostRows-m.GradientRows())*m.NExamples())*c.GradientMargin
+	}
 	return c, nil
 }
 

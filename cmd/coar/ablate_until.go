@@ -110,7 +110,7 @@ func (r *untilReport) stop(most int) string {
 	switch {
 	case last.Correlation >= r.Target:
 		return "reached"
-	case n > 1 && last.Correlation-r.Steps[n-2].Correlation < untilGrowth:
+	case n > 1 && last.GradientRows >= 2*r.Steps[n-2].GradientRows && last.Correlation-r.Steps[n-2].Correlation < untilGrowth:
 		return "levelled off"
 	case last.GradientRows >= most:
 		return "limit"
