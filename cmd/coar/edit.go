@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
@@ -41,8 +42,9 @@ func newEdit(g *globals) *cobra.Command {
 		Use:   "edit RUN",
 		Short: "Find the few components whose ablation makes a wrong prediction right",
 		Long: `Ranks components by how much more they speak against the example than against reference examples, and ablates
-the fewest of them that make it right while accuracy on a choosing set falls by at most --max-drop.
-The result is measured once on a hold-out set. RUN/edits/NAME receives edit.json, edited.safetensors and curve.png.`,
+the fewest of them that make it right while accuracy on a choosing set falls by at most --max-drop; with -k so many, whatever
+that does to accuracy. The result is measured once on a hold-out set. RUN/edits/NAME receives edit.json, edited.safetensors and
+curve.png. Where no edit is found and NAME has one already, that stays, and RUN/edits/NAME-not-found receives the others.`,
 		Args: oneRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.run = args[0]
@@ -159,14 +161,24 @@ func doEdit(cmd *cobra.Command, o *editOptions) (*edit.Record, error) {
 	if err != nil {
 		return nil, err
 	}
+	kept := ""
+	if _, err := os.Stat(filepath.Join(o.run, folder, editedName)); err == nil && !outcome.Found {
+		kept = fmt.Sprintf(" and %s the edit of before", filepath.Join(o.run, folder))
+		folder += "-not-found"
+		record.Name += "-not-found"
+	}
 	if err := s.save(run, folder, record, outcome); err != nil {
 		return nil, err
 	}
+	if floor := outcome.Curve[0].Choosing.Value() - o.maxDrop; outcome.Found && outcome.Chosen.Choosing.Value() < floor {
+		slog.Warn("accuracy on the choosing set falls by more than --max-drop, which only -k auto heeds", "before", percent(outcome.Curve[0].Choosing.Correct, outcome.Curve[0].Choosing.Total),
+			"after", percent(outcome.Chosen.Choosing.Correct, outcome.Chosen.Choosing.Total))
+	}
 	if !outcome.Found && s.k != "auto" {
-		return record, fmt.Errorf("ablating %s components does not make %s right; %s has what was measured", s.k, o.fix, filepath.Join(o.run, folder))
+		return record, fmt.Errorf("ablating %s components does not make %s right; %s has what was measured%s", s.k, o.fix, filepath.Join(o.run, folder), kept)
 	}
 	if !outcome.Found {
-		return record, fmt.Errorf("no number of components makes %s right while accuracy on the choosing set falls by at most %g; %s has the curve", o.fix, o.maxDrop, filepath.Join(o.run, folder))
+		return record, fmt.Errorf("no number of components makes %s right while accuracy on the choosing set falls by at most %g; %s has the curve%s", o.fix, o.maxDrop, filepath.Join(o.run, folder), kept)
 	}
 	return record, nil
 }
@@ -191,6 +203,9 @@ func (o *editOptions) check() error {
 	return nil
 }
 
+// editedName is the checkpoint that an edit leads to.
+const editedName = "edited.safetensors"
+
 // save writes the edit's files; the checkpoint only where a k was found.
 func (s *session) save(run *store.Run, folder string, r *edit.Record, o edit.Outcome) error {
 	if err := os.MkdirAll(filepath.Join(run.Path(), filepath.FromSlash(folder)), 0o777); err != nil {
@@ -208,7 +223,7 @@ func (s *session) save(run *store.Run, folder string, r *edit.Record, o edit.Out
 		}
 		curve.Points = append(curve.Points, p)
 	}
-	checkpoint := folder + "/edited.safetensors"
+	checkpoint := folder + "/" + editedName
 	if err := run.Remove(checkpoint); err != nil { // of an earlier edit of this name, which edit.json will not describe
 		return err
 	}
