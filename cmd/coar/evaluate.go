@@ -111,6 +111,9 @@ func doEvaluate(cmd *cobra.Command, o *evaluateOptions) (*evaluate.Results, erro
 		return nil, err
 	}
 	defer s.Close()
+	if len(o.fractions) == 0 && !(m.Fraction > 0 && m.Fraction < 1) {
+		return nil, fault.Usagef("the run's own fraction is %g, at which all rows are the same; --fractions says others", m.Fraction)
+	}
 	if len(o.fractions) == 0 {
 		o.fractions = []float64{m.Fraction}
 	}

@@ -26,6 +26,16 @@ func (o *fitOptions) openPrior(m *store.Manifest) (*study.Prior, error) {
 	if err != nil {
 		return nil, err
 	}
+	if prior != nil && prior.Untold() == m.NComponents() {
+		if err := prior.Close(); err != nil {
+			return nil, err
+		}
+		if o.prior == "gradient" {
+			return nil, fault.Missingf("the gradient rows of %s soften no component; rows with keep values between 0 and 1 do", o.run)
+		}
+		slog.Warn("the gradient rows soften no component; the fit does without them")
+		return nil, nil
+	}
 	switch {
 	case prior == nil && o.prior == "gradient":
 		return nil, fault.Missingf("%s has no gradient rows that are complete; coar ablate goes on with them", o.run)
@@ -33,6 +43,9 @@ func (o *fitOptions) openPrior(m *store.Manifest) (*study.Prior, error) {
 		slog.Warn("the gradient rows are not complete; the fit does without them", "rows", m.GradientRows())
 	case prior.Missing() > 0:
 		slog.Warn("gradient rows are missing; the fit uses the complete ones", "missing", prior.Missing(), "complete", prior.Rows())
+	}
+	if prior != nil && prior.Untold() > 0 {
+		slog.Warn("no gradient row softens any component of some groups; gradients attribute 0 to these, with a standard error of 0", "components", prior.Untold())
 	}
 	return prior, nil
 }

@@ -93,5 +93,8 @@ func oneRun(cmd *cobra.Command, args []string) error {
 	if len(args) != 1 {
 		return fault.Usagef("%s takes one argument: %s", cmd.CommandPath(), strings.TrimPrefix(cmd.Use, cmd.Name()+" "))
 	}
+	if args[0] == "" {
+		return fault.Usagef("%s: the name of the run is empty", cmd.CommandPath())
+	}
 	return nil
 }

@@ -33,6 +33,9 @@ func (o *ablateOptions) rowSource(nComponents int) (*rowSource, error) {
 	r := &rowSource{count: o.masks, fraction: o.fraction, sampler: ablate.Sampler{Seed: o.seed, Purpose: ablate.Train, Fraction: o.fraction}}
 	if m, err := store.ReadManifest(o.run); err == nil {
 		r.sha = m.MasksSHA
+		if r.count > m.Masks {
+			return r, r.ready()
+		}
 	}
 	return r, nil
 }
@@ -81,7 +84,7 @@ func openRowFile(name string, nComponents, masks int, masksGiven bool) (*rowSour
 		return nil, err
 	}
 	if (h.DType != npy.Bool && h.DType != npy.Uint8) || len(h.Shape) != 2 {
-		return fail(fault.InFile(name, "--masks-file holds %s %v, want bool or uint8 [rows, %d]", h.DType, h.Shape, nComponents))
+		return fail(fault.InFile(name, "--masks-file holds %s %v, want bool or uint8 [rows, %d], or float32 for gradient rows", h.DType, h.Shape, nComponents))
 	}
 	if h.Shape[1] != nComponents {
 		return fail(fault.Conflictf("%s: --masks-file has %d columns, the model has %d components", name, h.Shape[1], nComponents))

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 
 	"coar/internal/ablate"
@@ -91,7 +92,7 @@ func openSoftFile(name string, nComponents, rows int, rowsGiven bool) (*softSour
 		}
 		s.count = rows
 	}
-	keep, ablated := make([]float32, nComponents), 0.0
+	keep, ablated, softened := make([]float32, nComponents), 0.0, false
 	for i := range h.Shape[0] {
 		if err := f.ReadRowsFloat32(i, 1, keep); err != nil {
 			return fail(err)
@@ -101,7 +102,11 @@ func openSoftFile(name string, nComponents, rows int, rowsGiven bool) (*softSour
 				return fail(fault.InFile(name, "row %d keeps %v of component %d; want values from 0 to 1", i, k, c))
 			}
 			ablated += 1 - float64(k)
+			softened = softened || k > 0 && k < 1
 		}
+	}
+	if !softened {
+		slog.Warn("--masks-file holds float32, and so gradient rows, but no value between 0 and 1: coar fit can make nothing of them; rows of zeros and ones are bool or uint8", "file", name)
 	}
 	s.fraction = ablated / float64(h.Shape[0]*nComponents)
 	if s.sha, err = fileSHA256(name); err != nil {

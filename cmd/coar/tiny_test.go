@@ -33,6 +33,7 @@ var tinyLabels = [tinyImages]int32{1, 2, 1, 2, 1, 1, 2, 3, 1, 1, 1, 1, 2, 1, 1, 
 //	rows.npy, others.npy         bool [6, 20], rows for --masks-file
 //	narrow.npy                   bool [6, 19], which no model here takes
 //	soft.npy                     float32 [5, 20], gradient rows: values in (0,1), and of each row some 0 and some 1
+//	hard.npy                     float32 [5, 20], zeros and ones
 //	beyond.npy                   float32 [1, 20], one value of which is 1.5
 //	beyond-half.npy              bool [1, 20], 11 values of which are false
 //	met.npy                      bool [6, 20], of which row 2 is the first row that coar evaluate draws at fraction 0.3
@@ -53,6 +54,7 @@ func writeTiny(dir string) error {
 		writeBool(filepath.Join(dir, "met.npy"), met, tinyComponents),
 		writeBool(filepath.Join(dir, "beyond-half.npy"), append(make([]byte, 11), bytes.Repeat([]byte{1}, 9)...), tinyComponents),
 		writeFloat32(filepath.Join(dir, "soft.npy"), softRows(), tinyComponents),
+		writeFloat32(filepath.Join(dir, "hard.npy"), hardRows(), tinyComponents),
 		writeFloat32(filepath.Join(dir, "beyond.npy"), []float32{19: 1.5}, tinyComponents),
 	)
 }
@@ -127,6 +129,15 @@ func softRows() []float32 {
 	rows := make([]float32, 5*tinyComponents)
 	for i := range rows {
 		rows[i] = float32((i+i/tinyComponents)%6) / 5
+	}
+	return rows
+}
+
+// hardRows are those rounded.
+func hardRows() []float32 {
+	rows := softRows()
+	for i, k := range rows {
+		rows[i] = float32(math.Round(float64(k)))
 	}
 	return rows
 }

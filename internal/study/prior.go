@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"runtime"
+	"slices"
 	"sync"
 
 	"gonum.org/v1/gonum/stat"
@@ -102,6 +103,19 @@ func (p *Prior) Weights() ([]float64, error) {
 	}
 	p.weights = weights
 	return weights, nil
+}
+
+// Untold counts the components of which no gradient row says anything: none softens one of their group. They are attributed 0,
+// with an error of 0.
+func (p *Prior) Untold() int {
+	n, first := 0, 0
+	for _, size := range p.groups {
+		if !slices.ContainsFunc(p.sums.Softened[first:first+size], func(rows int) bool { return rows > 0 }) {
+			n += size
+		}
+		first += size
+	}
+	return n
 }
 
 // Rows is the number of gradient rows that the attributions rest on, Missing that of others that are not complete.
