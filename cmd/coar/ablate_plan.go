@@ -145,10 +145,16 @@ func (o *ablateOptions) manifest(ctx context.Context, s *study.Subject, rows *ro
 	if err != nil {
 		return m, err
 	}
+	classes := o.inputs.Classes
+	if classes != "" {
+		if classes, err = filepath.Abs(classes); err != nil {
+			return m, err
+		}
+	}
 	m = store.Manifest{
 		Program: "coar " + version, Arch: s.Model.Arch, Heads: s.Model.Heads,
 		Weights: store.Weights{SHA256: s.File.SHA256(), Path: weights},
-		Data:    store.Data{SHA256: digest, Spec: s.Source.Spec(), Layout: o.inputs.Layout, ClassesFile: o.inputs.Classes},
+		Data:    store.Data{SHA256: digest, Spec: s.Source.Spec(), Layout: o.inputs.Layout, ClassesFile: classes},
 		Classes: outputNames(s), Preprocessing: preprocessing(dataset.Preprocess(s.Model.Preprocess)),
 		Include: o.inputs.Model.Include, Exclude: o.inputs.Model.Exclude,
 		Fraction: rows.fraction, Seed: o.seed, Masks: rows.count, MasksSHA: rows.sha,

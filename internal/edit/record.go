@@ -44,7 +44,7 @@ type Record struct {
 	Found      bool        `json:"found"`
 	K          int         `json:"k"`
 	Components []Component `json:"components"` // the k ablated components, in ranking order
-	Epsilon    float64     `json:"epsilon"`    // logits; see ALGORITHM.md section 7
+	Epsilon    float64     `json:"epsilon"`    // logits; what keeps the denominator of the scores from vanishing
 	MaxDrop    float64     `json:"max_drop"`
 	Seed       uint64      `json:"seed"`
 

@@ -1,7 +1,7 @@
 // Package models recognises an architecture from a checkpoint's tensors, lists its components and builds its graph.
 //
-// Each architecture is one short file. The component groups and their order are those of ALGORITHM's table:
-// PyTorch's named_modules order, one group per weight tensor, one component per row.
+// Each architecture is one short file. Component groups are in PyTorch's named_modules order, one per
+// weight tensor, with one component per row.
 package models
 
 import (

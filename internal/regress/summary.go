@@ -11,9 +11,9 @@ type Summary struct {
 	RowsHeldOut        int    `json:"rows_held_out"`
 	Seed               uint64 `json:"seed"`
 	Components         int    `json:"components"`
-	ConstantComponents int    `json:"constant_components"` // ablated by no row or by every row: attribution 0
+	ConstantComponents int    `json:"constant_components"` // ablated by no row or by every row: coefficient 0
 	Examples           int    `json:"examples"`
-	ConstantExamples   int    `json:"constant_examples"` // one margin in every row: attributions 0
+	ConstantExamples   int    `json:"constant_examples"` // one value in every row: coefficients 0
 
 	Solver      Solver `json:"solver"`
 	MinimumNorm bool   `json:"minimum_norm"` // ols has many solutions (m <= p, or dependent components) and this is the least

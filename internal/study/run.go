@@ -179,7 +179,8 @@ type Fit struct {
 	// Prior is gradient where the fit started from the gradient rows' attributions, else none; GradientRows how many they are.
 	Prior        string `json:"prior"`
 	GradientRows int    `json:"gradient_rows"`
-	// Kept names the candidate that became the attributions: the one with the least mean squared error on held-out rows.
+	// Kept names the candidate that became the attributions: the one with the least mean squared error on held-out rows, if these
+	// are enough and no λ was given.
 	Kept        string       `json:"kept"`
 	Calibration *Calibration `json:"calibration,omitempty"` // of the gradient rows' attributions on hard rows
 	Candidates  []Candidate  `json:"candidates,omitempty"`
