@@ -48,8 +48,8 @@ On an existing run every flag but --masks may be left out; one that differs from
 Gradient rows soften components instead: a weight row is scaled by a number between 0 and 1, and one backward pass yields the
 derivative by every keep value at once. coar fit makes attributions of them that take a regression many more rows. Unless
 --gradients says how many, there are 200, or 50 for a transformer, which gains little by more; none with -m 0, --masks-file or
-a --fraction above 0.5. Beside the rows of a --masks-file they ablate as much as these on average. -m 0 --gradients 200 is a complete job. More can be added later, like rows. They are computed in
-float32 in any precision.
+a --fraction above 0.5. Beside the rows of a --masks-file they ablate as much as these on average. -m 0 --gradients 200 is a
+complete job. More can be added later, like rows. They are computed in float32 in any precision.
 
 --until RHO first measures hard rows (-m, by default 200), then doubles the gradient rows from 25 on until their attributions
 predict the hard rows with mean correlation RHO, or a doubling adds less than 0.005, or there are --gradients of them (by

@@ -129,7 +129,7 @@ func (g *gradientWork) measure(ctx context.Context, cmd *cobra.Command, globals 
 	defer bar.finish()
 	for _, lot := range g.lots {
 		if err := g.measureLot(ctx, lot, m.Positions, bar); err != nil {
-			return errors.Join(err, g.save.drop())
+			return err
 		}
 	}
 	return g.save.keep()

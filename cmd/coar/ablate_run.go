@@ -76,6 +76,7 @@ func doAblate(ctx context.Context, cmd *cobra.Command, o *ablateOptions) (*ablat
 	if err != nil {
 		return nil, err
 	}
+	defer gradients.save.drop()
 	return report, o.work(ctx, cmd, run, hard, gradients, report)
 }
 

@@ -158,7 +158,7 @@ func (p demoPlan) run(cmd *cobra.Command, g *globals, w io.Writer, dir string) (
 func savedText(run string, p *evaluate.Plain) string {
 	rows, times := fmt.Sprintf("%.0f", p.Rows), fmt.Sprintf("%.1f", float64(p.Rows)/p.ForwardPasses)
 	if p.Extrapolated {
-		rows, times = fmt.Sprintf("roughly %.0f", roughly(float64(p.Rows))), fmt.Sprintf("%g", roughly(float64(p.Rows)/p.ForwardPasses))
+		rows, times = "roughly "+roughly(float64(p.Rows)), roughly(float64(p.Rows)/p.ForwardPasses)
 	}
 	return fmt.Sprintf("all this took the work of %.0f forward passes per image; only switching off, %s would be needed to\n            predict as well, %s times as many: %s",
 		p.ForwardPasses, rows, times, filepath.Join(run, filepath.FromSlash(costName)))

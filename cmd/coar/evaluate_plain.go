@@ -113,7 +113,7 @@ func plainText(p *evaluate.Plain) string {
 	case math.IsNaN(rows) || math.IsInf(rows, 0):
 		return fmt.Sprintf("%s: what it would take cannot be told from %d rows", own, measured)
 	case p.Extrapolated:
-		return fmt.Sprintf("%s would take roughly %.0f rows for the same correlation, %.2g times as much (extrapolated from %d rows)", own, roughly(rows), roughly(rows/p.ForwardPasses), measured)
+		return fmt.Sprintf("%s would take roughly %s rows for the same correlation, %s times as much (extrapolated from %d rows)", own, roughly(rows), roughly(rows/p.ForwardPasses), measured)
 	}
 	return fmt.Sprintf("%s takes %.0f rows for the same correlation, %.1f times as much (measured on the run's own rows)", own, rows, rows/p.ForwardPasses)
 }

@@ -39,7 +39,8 @@ Where the run has gradient rows, their attributions come first, multiplied by a 
 helps, and the regression fits what they leave of the margins: by default a ridge that may move components further the larger
 their attributions are. Held-out rows decide whether that is kept, or the gradient attributions alone, or a regression without
 them. Standard errors go to attributions_se.npy. Fewer than 20 held-out rows decide nothing: the gradient attributions stand alone.
-With --lambda that regression is kept, whatever held-out rows say of it. Otherwise lambda is chosen per example by the error on held-out rows, then the fit is repeated on all rows.`,
+With --lambda that regression is kept, whatever held-out rows say of it. Otherwise lambda is chosen per example by the error on
+held-out rows, then the fit is repeated on all rows.`,
 		Args: oneRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.run = args[0]

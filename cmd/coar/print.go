@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 )
@@ -52,8 +53,9 @@ func bytesOf(s string) (int64, error) {
 	return int64(v * f), nil
 }
 
-// roughly rounds to two significant digits.
-func roughly(x float64) float64 {
-	unit := math.Pow(10, math.Floor(math.Log10(x))-1)
-	return math.Round(x/unit) * unit
+// roughly words a positive number with two significant digits.
+func roughly(x float64) string {
+	exponent := math.Floor(math.Log10(x)) - 1
+	unit := math.Pow(10, exponent)
+	return strconv.FormatFloat(math.Round(x/unit)*unit, 'f', int(max(0, -exponent)), 64)
 }

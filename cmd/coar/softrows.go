@@ -141,7 +141,7 @@ func (s *softSource) close() {
 // gradientFile is what --save-gradients writes: float32 [rows, nExamples, nComponents]. It has its name once it is whole.
 type gradientFile struct {
 	name             string
-	f                *os.File
+	f                *os.File // nil once it is kept or dropped
 	header           npy.Header
 	examples, length int
 }
@@ -154,7 +154,8 @@ func createGradientFile(name string, rows, nExamples, nComponents int) (*gradien
 	g := &gradientFile{name: name, f: f, examples: nExamples, length: nComponents}
 	w, err := npy.NewWriter(name, f, npy.Float32, rows, nExamples, nComponents)
 	if err != nil {
-		return nil, errors.Join(err, g.drop())
+		g.drop()
+		return nil, err
 	}
 	g.header = w.Header()
 	return g, nil
@@ -174,9 +175,10 @@ func (g *gradientFile) keep() error {
 	if g == nil {
 		return nil
 	}
+	partial := g.f.Name()
 	err := g.f.Close()
-	if err == nil {
-		err = os.Rename(g.f.Name(), g.name)
+	if g.f = nil; err == nil {
+		err = os.Rename(partial, g.name)
 	}
 	if err != nil {
 		return fmt.Errorf("--save-gradients: %w", err)
@@ -184,10 +186,10 @@ func (g *gradientFile) keep() error {
 	return nil
 }
 
-// drop removes what is not whole.
-func (g *gradientFile) drop() error {
-	if g == nil {
-		return nil
+// drop removes what is not whole and was not kept. What it cannot remove is begun again anyway.
+func (g *gradientFile) drop() {
+	if g != nil && g.f != nil {
+		_ = errors.Join(g.f.Close(), os.Remove(g.f.Name()))
+		g.f = nil
 	}
-	return errors.Join(g.f.Close(), os.Remove(g.f.Name()))
 }
