@@ -132,7 +132,7 @@ func (g *gradientWork) measure(ctx context.Context, cmd *cobra.Command, globals 
 			return err
 		}
 	}
-	return g.save.keep()
+	return nil
 }
 
 // measureLot measures the examples of one lot that are missing.
@@ -170,8 +170,13 @@ func (g *gradientWork) measureLot(ctx context.Context, lot *store.Gradients, pos
 		return errors.Join(hold.visited(i), done.commitDue())
 	}
 	err = g.s.Engine.EachGradientAfter(ctx, hold.done, g.s.Examples(at), lot.Lot.Rows, g.rows(lot.Lot.First, roles, &reading), g.out, visit)
-	if err != nil && g.save != nil {
-		return err
+	if g.save != nil { // has its name before the run has the rows: stopped between the two, both are begun again
+		if err == nil {
+			err = g.save.keep()
+		}
+		if err != nil {
+			return err
+		}
 	}
 	if err != nil {
 		err = errors.Join(err, hold.all())

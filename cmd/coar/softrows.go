@@ -170,11 +170,8 @@ func (g *gradientFile) put(row, example int, derivatives []float32) error {
 	return nil
 }
 
-// keep ends the file and gives it its name; on nil there is none.
+// keep ends the file and gives it its name.
 func (g *gradientFile) keep() error {
-	if g == nil {
-		return nil
-	}
 	partial := g.f.Name()
 	err := g.f.Close()
 	if g.f = nil; err == nil {
