@@ -11,7 +11,7 @@ import (
 )
 
 // version is the program's version, recorded in every run.
-const version = "0.4.6"
+const version = "0.4.7"
 
 // globals are the flags that every command has.
 type globals struct {
