@@ -46,7 +46,7 @@ func (o *ablateOptions) fill(m *store.Manifest) {
 	set("weights", func() { o.inputs.Weights = m.Weights.Path })
 	set("data", func() { o.inputs.Data = m.Data.Spec })
 	set("layout", func() { o.images.layout = m.Data.Layout })
-	set("classes", func() { o.inputs.Classes = m.Data.ClassesFile })
+	set("classes", func() { o.inputs.Classes, o.inputs.ClassNames = study.RunClasses(m) })
 	set("heads", func() { o.inputs.Model.Heads = m.Heads })
 	set("include", func() { o.inputs.Model.Include = m.Include })
 	set("exclude", func() { o.inputs.Model.Exclude = m.Exclude })
@@ -155,7 +155,7 @@ func (o *ablateOptions) manifest(ctx context.Context, s *study.Subject, rows *ro
 		Program: "coar " + version, Arch: s.Model.Arch, Heads: s.Model.Heads,
 		Weights: store.Weights{SHA256: s.File.SHA256(), Path: weights},
 		Data:    store.Data{SHA256: digest, Spec: s.Source.Spec(), Layout: o.inputs.Layout, ClassesFile: classes},
-		Classes: outputNames(s), Preprocessing: preprocessing(dataset.Preprocess(s.Model.Preprocess)),
+		Classes: s.OutputNames(), Preprocessing: preprocessing(dataset.Preprocess(s.Model.Preprocess)),
 		Include: o.inputs.Model.Include, Exclude: o.inputs.Model.Exclude,
 		Fraction: rows.fraction, Seed: o.seed, Masks: rows.count, MasksSHA: rows.sha,
 		Output: o.output, Split: o.inputs.Split, DType: o.dtype, Precision: o.inputs.Precision, InstructionSet: s.Engine.Set.Name,
@@ -176,17 +176,6 @@ func (o *ablateOptions) manifest(ctx context.Context, s *study.Subject, rows *ro
 		m.Groups = append(m.Groups, store.Group(g))
 	}
 	return m, nil
-}
-
-// outputNames names every output of the model, "" where the data has no name for it; nil where it names none.
-func outputNames(s *study.Subject) []string {
-	known := s.Source.ClassNames()
-	if known == nil {
-		return nil
-	}
-	names := make([]string, s.Model.Classes)
-	copy(names, known)
-	return names
 }
 
 // preprocessing states float32 constants as the decimals that they were given as.

@@ -69,7 +69,7 @@ func (o *ablateOptions) grow(ctx context.Context, cmd *cobra.Command, run *store
 			return nil, nil, err
 		}
 		m := run.Manifest()
-		if err := report.look(o.run, &m); err != nil {
+		if err := report.look(ctx, o.run, &m); err != nil {
 			return nil, nil, err
 		}
 		step := report.Steps[len(report.Steps)-1]
@@ -91,10 +91,10 @@ func (o *ablateOptions) grow(ctx context.Context, cmd *cobra.Command, run *store
 
 // look adds a step for each lot of gradient rows that has none yet. The first look at a run that goes on so repeats its
 // earlier ones, and stops where they would have.
-func (r *untilReport) look(run string, m *store.Manifest) error {
+func (r *untilReport) look(ctx context.Context, run string, m *store.Manifest) error {
 	for _, lot := range m.GradientLots()[len(r.Steps):] {
 		rows := lot.First + lot.Rows
-		rho, err := priorCorrelation(run, m, rows)
+		rho, err := priorCorrelation(ctx, run, m, rows)
 		if err != nil {
 			return err
 		}
@@ -120,13 +120,13 @@ func (r *untilReport) stop(most int) string {
 
 // priorCorrelation is the mean over examples of the correlation, over the run's hard rows, of measured margins and those
 // that the attributions of the first gradient rows predict.
-func priorCorrelation(dir string, m *store.Manifest, rows int) (float64, error) {
+func priorCorrelation(ctx context.Context, dir string, m *store.Manifest, rows int) (float64, error) {
 	arrays, err := store.OpenArrays(dir, m.Split)
 	if err != nil {
 		return 0, err
 	}
 	defer arrays.Close()
-	prior, err := study.OpenFirstPrior(dir, m, rows)
+	prior, err := study.OpenFirstPrior(ctx, dir, m, rows)
 	if err != nil {
 		return 0, err
 	}
@@ -136,6 +136,6 @@ func priorCorrelation(dir string, m *store.Manifest, rows int) (float64, error) 
 	defer prior.Close()
 	dataset := &study.PriorDataset{ComponentDataset: study.NewComponentDataset(arrays, nil), Prior: prior}
 	sum := 0.0
-	err = dataset.Alone(func(_ int, s study.PriorScore) error { sum += s.Correlation; return nil })
+	err = dataset.Alone(ctx, func(_ int, s study.PriorScore) error { sum += s.Correlation; return nil })
 	return sum / float64(m.NExamples()), err
 }

@@ -187,7 +187,11 @@ func (p demoPlan) fixOne(cmd *cobra.Command, g *globals, run string) (string, *e
 	if err != nil {
 		return "", nil, err
 	}
-	wrong, err := study.Members(run, &m).Select("errors")
+	members, err := study.Members(run, &m)
+	if err != nil {
+		return "", nil, err
+	}
+	wrong, err := members.Select("errors")
 	if err != nil {
 		return "", nil, err
 	}

@@ -29,7 +29,10 @@ type session struct {
 
 // pickReferences chooses the run's examples that should not move, and refuses a target that is right already.
 func (s *session) pickReferences() error {
-	members := study.Members(s.run, &s.manifest)
+	members, err := study.Members(s.run, &s.manifest)
+	if err != nil {
+		return err
+	}
 	if members.Right == nil {
 		return fault.Missingf("%s has no predictions of the intact model; coar ablate makes them", s.run)
 	}

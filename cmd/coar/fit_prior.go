@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 	"slices"
 
@@ -12,7 +13,7 @@ import (
 )
 
 // openPrior opens the run's gradient attributions where they are wanted and there are any.
-func (o *fitOptions) openPrior(m *store.Manifest) (*study.Prior, error) {
+func (o *fitOptions) openPrior(ctx context.Context, m *store.Manifest) (*study.Prior, error) {
 	if o.prior == "none" {
 		return nil, nil
 	}
@@ -22,7 +23,7 @@ func (o *fitOptions) openPrior(m *store.Manifest) (*study.Prior, error) {
 		}
 		return nil, nil
 	}
-	prior, err := study.OpenPrior(o.run, m)
+	prior, err := study.OpenPrior(ctx, o.run, m)
 	if err != nil {
 		return nil, err
 	}
@@ -52,9 +53,8 @@ func (o *fitOptions) openPrior(m *store.Manifest) (*study.Prior, error) {
 
 // combine turns the prior's standard errors into those of prior and regression together.
 func (f *fitter) combine(se []float64, fitted []float32, lambda, mse float64) {
-	rows, p, _ := f.source.Shape()
-	fraction := f.arrays.Manifest().Fraction
-	c := gradient.Correction{Rows: rows, Components: p, Variance: fraction * (1 - fraction), Residual: mse, Lambda: lambda, Weights: f.options.Weights}
+	rows, _, _ := f.source.Shape()
+	c := gradient.Correction{Rows: rows, Variance: f.variance, Residual: mse, Lambda: lambda, Weights: f.options.Weights}
 	if f.options.Method == regress.Lasso {
 		gradient.LassoErrors(se, fitted, c)
 		return
@@ -65,6 +65,14 @@ func (f *fitter) combine(se []float64, fitted []float32, lambda, mse float64) {
 // residual fits what the prior leaves, and keeps that, the prior alone or a plain regression, whichever the held-out rows
 // favour.
 func (f *fitter) residual(source *study.PriorDataset) error {
+	rows, _, _ := source.Shape()
+	if err := f.options.CheckRows(rows); err != nil {
+		return err
+	}
+	var err error
+	if f.variance, err = f.source.KeepVariance(); err != nil {
+		return err
+	}
 	if err := f.calibrate(source); err != nil {
 		return err
 	}
@@ -87,7 +95,6 @@ func (f *fitter) residual(source *study.PriorDataset) error {
 	switch {
 	case f.report.Kept == study.KeptPlain:
 		f.files.abort()
-		var err error
 		if f.files, err = newFitFiles(f.files.dir, f.arrays.NExamples(), f.report.Components, false); err != nil {
 			return err
 		}
@@ -145,7 +152,7 @@ func (f *fitter) sampleError(source *study.PriorDataset) (float64, error) {
 	options := f.options
 	options.Progress = nil
 	var err error
-	if options.Weights, err = source.Prior.Weights(); err != nil {
+	if options.Weights, err = source.Prior.Weights(f.cmd.Context()); err != nil {
 		return 0, err
 	}
 	part := &study.PriorDataset{ComponentDataset: study.NewComponentDataset(f.arrays, sample), Prior: source.Prior}
@@ -200,13 +207,13 @@ func (f *fitter) gradientAlone(source *study.PriorDataset) error {
 	f.report.Compared = nil
 	f.report.Summary = regress.Summary{Method: "gradient", LambdaRule: "none", Rows: rows, Components: p, Examples: n, MeanNonZeros: float64(p)}
 	if rows < fewestHeld {
-		return f.prior.Each(n, source.Example, func(i int, a gradient.Attributions) error {
+		return f.prior.Each(f.cmd.Context(), n, source.Example, func(i int, a gradient.Attributions) error {
 			return f.files.put(source.Example(i), a.Theta, a.SE, a.Intercept, 0)
 		})
 	}
 	candidate := study.Candidate{Name: study.KeptGradient, Examples: n}
 	f.report.RowsHeldOut = rows
-	err := source.Alone(func(i int, s study.PriorScore) error {
+	err := source.Alone(f.cmd.Context(), func(i int, s study.PriorScore) error {
 		candidate.Correlation += s.Correlation / float64(n)
 		candidate.MSE += s.MSE / float64(n)
 		a, err := f.prior.Estimate(source.Example(i))

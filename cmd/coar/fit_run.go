@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"log/slog"
 
 	"github.com/spf13/cobra"
@@ -22,6 +23,8 @@ type fitter struct {
 	prior   *study.Prior // nil: none
 	files   *fitFiles
 	report  *study.Fit
+
+	variance []float64 // [nComponents] of the keep values over the rows; of a fit with a prior
 }
 
 func doFit(cmd *cobra.Command, o *fitOptions) (*study.Fit, error) {
@@ -40,13 +43,17 @@ func doFit(cmd *cobra.Command, o *fitOptions) (*study.Fit, error) {
 	if err != nil {
 		return nil, err
 	}
-	if m := arrays.Manifest(); m != nil && o.moved != (study.Relocation{}) {
+	if o.moved != (study.Relocation{}) {
+		m := arrays.Manifest()
+		if m == nil {
+			return nil, fault.Usagef("--weights and --data check what a run.json says, and %s has none", o.run)
+		}
 		if err := study.CheckMoved(m, o.moved); err != nil {
 			return nil, err
 		}
 	}
 	f := &fitter{fitOptions: o, options: o.fit, cmd: cmd, arrays: arrays, source: study.NewComponentDataset(arrays, selected)}
-	if f.prior, err = o.openPrior(arrays.Manifest()); err != nil {
+	if f.prior, err = o.openPrior(cmd.Context(), arrays.Manifest()); err != nil {
 		return nil, err
 	}
 	if f.prior != nil {
@@ -92,7 +99,9 @@ func (f *fitter) fit() error {
 	auto := f.options.Method == "auto"
 	f.settle(regress.Ridge)
 	err := f.residual(dataset)
-	if auto && fault.KindOf(err) == fault.Usage { // ridge does not fit into --memory
+	var tooLarge *regress.MemoryError
+	if auto && errors.As(err, &tooLarge) {
+		slog.Warn("lasso fits what the gradient attributions leave, since ridge needs more than --memory", "reason", tooLarge)
 		f.options.Method = regress.Lasso
 		err = f.residual(dataset)
 	}
@@ -128,7 +137,7 @@ func (f *fitter) regression(source regress.Source) error {
 	f.options.Weights = nil
 	var err error
 	if prior != nil {
-		if f.options.Weights, err = prior.Prior.Weights(); err != nil {
+		if f.options.Weights, err = prior.Prior.Weights(f.cmd.Context()); err != nil {
 			return err
 		}
 	}
@@ -177,7 +186,11 @@ func (o *fitOptions) selected(arrays *store.Arrays) ([]int, error) {
 		return nil, nil
 	}
 	if m := arrays.Manifest(); m != nil {
-		return study.Members(o.run, m).Select(o.examples)
+		members, err := study.Members(o.run, m)
+		if err != nil {
+			return nil, err
+		}
+		return members.Select(o.examples)
 	}
 	members := dataset.Members{}
 	for i := range arrays.NExamples() {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -26,17 +27,25 @@ func newFitFiles(dir *store.Dir, n, p int, withErrors bool) (_ *fitFiles, err er
 		return nil, err
 	}
 	if withErrors {
-		if f.errors, err = dir.CreateArray(store.ErrorsName, npy.Float32, n, p); err != nil {
-			return nil, errors.Join(err, f.theta.Abort())
-		}
+		f.errors, err = dir.CreateArray(store.ErrorsName, npy.Float32, n, p)
+	} else {
+		err = dir.Discard(store.ErrorsName) // a fit that was killed may have left as much as the attributions take
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.theta.Abort())
 	}
 	return f, nil
 }
 
 // put takes the result of one of the run's examples; se may be nil.
 func (f *fitFiles) put(example int, theta, se []float64, intercept, lambda float64) error {
-	f.intercepts[example], f.lambdas[example] = float32(intercept), float32(lambda)
-	if err := f.theta.WriteRowsFloat32(example, narrow(theta)); err != nil {
+	own := narrow([]float64{intercept, lambda})
+	f.intercepts[example], f.lambdas[example] = own[0], own[1]
+	row := narrow(theta)
+	if npy.FirstNotFinite(row) >= 0 || npy.FirstNotFinite(own) >= 0 {
+		return fmt.Errorf("fit: the attributions of example %d of the run are not numbers", example)
+	}
+	if err := f.theta.WriteRowsFloat32(example, row); err != nil {
 		return err
 	}
 	if f.errors == nil || se == nil {
@@ -45,6 +54,7 @@ func (f *fitFiles) put(example int, theta, se []float64, intercept, lambda float
 	return f.errors.WriteRowsFloat32(example, narrow(se))
 }
 
+// narrow rounds to float32, what is too large for it to the largest there is.
 func narrow(v []float64) []float32 {
 	out := make([]float32, len(v))
 	for i, x := range v {
@@ -55,7 +65,7 @@ func narrow(v []float64) []float32 {
 
 // abort drops what was not saved.
 func (f *fitFiles) abort() {
-	f.theta.Abort() // after a commit there is nothing left to drop
+	f.theta.Abort() // what cannot be dropped is written over by the next fit
 	if f.errors != nil {
 		f.errors.Abort()
 	}
@@ -64,41 +74,65 @@ func (f *fitFiles) abort() {
 // staleAfterFit are results that rest on the attributions and would be taken for the new ones'. Measured rows stay.
 var staleAfterFit = []string{store.EvaluationName, "evaluation/evaluation.csv", "evaluation/scatter.png", "evaluation/correlation.png", costName}
 
-// save writes the results, attributions last, and seals them. Attributions of an earlier fit go first: stopped in between,
-// there are none, rather than some beside the intercepts of another fit.
-func (f *fitFiles) save(report *study.Fit) error {
-	dir := f.dir
-	for _, name := range staleAfterFit {
-		if _, err := os.Stat(filepath.Join(dir.Path(), filepath.FromSlash(name))); err != nil {
-			continue
+// save writes the results and seals them. All are on the disk before anything of an earlier fit goes, so that a full one loses
+// nothing. Then the earlier attributions go first and the new ones come last: stopped in between, there are none, rather than
+// some beside the intercepts of another fit.
+func (f *fitFiles) save(report *study.Fit) (err error) {
+	var staged []*store.Staged
+	defer func() {
+		if err != nil {
+			for _, s := range staged {
+				s.Abort() // as in abort
+			}
 		}
-		if err := dir.Remove(name); err != nil {
+	}()
+	stage := func(s *store.Staged, err error) error {
+		if s != nil {
+			staged = append(staged, s)
+		}
+		if err != nil {
 			return err
 		}
+		return s.Finish()
 	}
-	for _, name := range []string{store.AttributionsName, store.ErrorsName} {
-		if err := dir.Remove(name); err != nil {
-			return err
+	numbers := func(name string, values []float32) (*store.Staged, error) {
+		a, err := f.dir.CreateArray(name, npy.Float32, len(values))
+		if err != nil {
+			return nil, err
 		}
+		return a.Staged, a.WriteRowsFloat32(0, values)
 	}
-	if err := dir.WriteFloat32(store.InterceptName, f.intercepts, len(f.intercepts)); err != nil {
-		return err
-	}
-	if err := dir.WriteFloat32(store.LambdaName, f.lambdas, len(f.lambdas)); err != nil {
-		return err
-	}
-	if err := dir.WriteJSON(store.FitName, report); err != nil {
-		return err
-	}
-	names := []string{store.InterceptName, store.LambdaName, store.FitName, store.AttributionsName}
-	if f.errors != nil {
-		if err := f.errors.Commit(); err != nil {
-			return err
-		}
+	err = errors.Join(stage(numbers(store.InterceptName, f.intercepts)), stage(numbers(store.LambdaName, f.lambdas)), stage(f.dir.CreateJSON(store.FitName, report)))
+	names := []string{store.InterceptName, store.LambdaName, store.FitName}
+	if f.errors != nil && err == nil {
+		err = stage(f.errors.Staged, nil)
 		names = append(names, store.ErrorsName)
 	}
-	if err := f.theta.Commit(); err != nil {
+	if err == nil {
+		err = stage(f.theta.Staged, nil)
+		names = append(names, store.AttributionsName)
+	}
+	if err == nil {
+		err = f.dropEarlier()
+	}
+	for i := 0; i < len(staged) && err == nil; i++ {
+		err = staged[i].Commit()
+	}
+	if err != nil {
 		return err
 	}
-	return dir.Seal(names...)
+	return f.dir.Seal(names...)
+}
+
+// dropEarlier removes the attributions of an earlier fit and what rests on them.
+func (f *fitFiles) dropEarlier() error {
+	for _, name := range staleAfterFit {
+		if _, err := os.Stat(filepath.Join(f.dir.Path(), filepath.FromSlash(name))); err != nil {
+			continue
+		}
+		if err := f.dir.Remove(name); err != nil {
+			return err
+		}
+	}
+	return errors.Join(f.dir.Remove(store.AttributionsName), f.dir.Remove(store.ErrorsName))
 }

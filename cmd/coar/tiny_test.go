@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"image"
+	"image/png"
 	"math"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 
 	"coar/internal/ablate"
@@ -36,6 +39,7 @@ var tinyLabels = [tinyImages]int32{1, 2, 1, 2, 1, 1, 2, 3, 1, 1, 1, 1, 2, 1, 1, 
 //	hard.npy                     float32 [5, 20], zeros and ones
 //	beyond.npy                   float32 [1, 20], one value of which is 1.5
 //	beyond-half.npy              bool [1, 20], 11 values of which are false
+//	pictures/                    images 0 to 11 as cat/NN.png (label 1), dog/NN.png (2) and eel/NN.png (3), and an empty ant/ (0)
 //	met.npy                      bool [6, 20], of which row 2 is the first row that coar evaluate draws at fraction 0.3
 func writeTiny(dir string) error {
 	swapped := tinyLabels
@@ -46,6 +50,7 @@ func writeTiny(dir string) error {
 		writeTinyWeights(filepath.Join(dir, "tiny.safetensors"), 1),
 		writeTinyWeights(filepath.Join(dir, "other.safetensors"), 2),
 		writeTinyImages(filepath.Join(dir, "images.npy")),
+		writeTinyPictures(filepath.Join(dir, "pictures")),
 		writeInt32(filepath.Join(dir, "labels.npy"), tinyLabels[:]),
 		writeInt32(filepath.Join(dir, "swapped.npy"), swapped[:]),
 		writeBool(filepath.Join(dir, "rows.npy"), drawRows(5, tinyComponents), tinyComponents),
@@ -92,9 +97,46 @@ func writeTinyWeights(path string, seed uint64) error {
 	return checkpoint.WriteSafetensors(path, tensors)
 }
 
-// writeTinyImages draws gratings: of each image and channel its own direction, wavelength and brightness.
+// tinySide is the images' height and width.
+const tinySide = 32
+
+// writeTinyImages writes the images as an array.
 func writeTinyImages(path string) error {
-	const side = 32
+	return writeArray(path, npy.Uint8, tinyPixels(), tinyImages, 3, tinySide, tinySide)
+}
+
+// writeTinyPictures writes the first images as pictures in class folders.
+func writeTinyPictures(folder string) error {
+	const plane = tinySide * tinySide
+	classes := [tinyClasses]string{"ant", "cat", "dog", "eel"}
+	pixels := tinyPixels()
+	for _, class := range classes {
+		if err := os.MkdirAll(filepath.Join(folder, class), 0o777); err != nil {
+			return err
+		}
+	}
+	for i := range 12 {
+		picture := image.NewNRGBA(image.Rect(0, 0, tinySide, tinySide))
+		for at := range plane {
+			for c := range 3 {
+				picture.Pix[4*at+c] = pixels[(3*i+c)*plane+at]
+			}
+			picture.Pix[4*at+3] = 255
+		}
+		var file bytes.Buffer
+		if err := png.Encode(&file, picture); err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(folder, classes[tinyLabels[i]], fmt.Sprintf("%02d.png", i)), file.Bytes(), 0o666); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tinyPixels draws gratings: of each image and channel its own direction, wavelength and brightness.
+func tinyPixels() []byte {
+	const side = tinySide
 	rng := rand.New(rand.NewPCG(3, 0))
 	pixels := make([]byte, 0, tinyImages*3*side*side)
 	for range tinyImages * 3 {
@@ -105,7 +147,7 @@ func writeTinyImages(path string) error {
 			}
 		}
 	}
-	return writeArray(path, npy.Uint8, pixels, tinyImages, 3, side, side)
+	return pixels
 }
 
 // drawRows draws six rows, ablating about every fifth component.

@@ -46,7 +46,7 @@ func openCIFAR10(path string, opts Options) (loaded, error) {
 		}
 		in.labels = append(in.labels, labels...)
 	}
-	if in.classNames, err = cifarClassNames(filepath.Dir(names[0]), opts.ClassesFile); err != nil {
+	if in.classNames, err = cifarClassNames(filepath.Dir(names[0]), opts); err != nil {
 		return loaded{}, closing(batches, err)
 	}
 	return in, nil
@@ -160,10 +160,10 @@ func (b *cifar10) Close() error {
 	return errors.Join(errs...)
 }
 
-// cifarClassNames reads the names from classesFile, else from batches.meta.txt in folder, else there are none.
-func cifarClassNames(folder, classesFile string) ([]string, error) {
-	if classesFile != "" {
-		return classNamesFrom(classesFile)
+// cifarClassNames takes the names from opts, else from batches.meta.txt in folder, else there are none.
+func cifarClassNames(folder string, opts Options) ([]string, error) {
+	if names, err := opts.classNames(); names != nil || err != nil {
+		return names, err
 	}
 	name := filepath.Join(folder, "batches.meta.txt")
 	if !exists(name) {

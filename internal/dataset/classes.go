@@ -76,13 +76,31 @@ func nameAndOutput(line string) (name string, output int, ok bool) {
 	return strings.TrimSpace(line[:at]), int(number), true
 }
 
-// classNamesFrom are the names by output that the classes file at path gives; none for an empty path.
-func classNamesFrom(path string) ([]string, error) {
-	if path == "" {
-		return nil, nil
+// classes are what the options say of class names; nil where that is nothing.
+func (o Options) classes() (*classMap, error) {
+	switch {
+	case o.ClassesFile != "":
+		m, err := readClasses(o.ClassesFile)
+		return &m, err
+	case o.ClassNames != nil:
+		m := &classMap{outputs: make(map[string]int, len(o.ClassNames)), names: o.ClassNames, file: "the list of classes"}
+		for output, name := range o.ClassNames {
+			if name != "" {
+				m.outputs[name] = output
+			}
+		}
+		return m, nil
 	}
-	m, err := readClasses(path)
-	return m.names, err
+	return nil, nil
+}
+
+// classNames are the names by output that the options give, nil where they give none.
+func (o Options) classNames() ([]string, error) {
+	m, err := o.classes()
+	if m == nil || err != nil {
+		return nil, err
+	}
+	return m.names, nil
 }
 
 // maxTextBytes bounds the text files that are read whole.

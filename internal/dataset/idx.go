@@ -67,7 +67,7 @@ func openIDX(path string, opts Options) (loaded, error) {
 	if in.labels, err = pair.readLabels(); err != nil {
 		return loaded{}, closing(&pair, err)
 	}
-	if in.classNames, err = classNamesFrom(opts.ClassesFile); err != nil {
+	if in.classNames, err = opts.classNames(); err != nil {
 		return loaded{}, closing(&pair, err)
 	}
 	return in, nil

@@ -90,7 +90,11 @@ func classFolders(root string) ([]string, error) {
 
 // folderOutputs gives each class folder its label, and the labels their names.
 func folderOutputs(root string, folders []string, opts Options) (outputs []int, names, warnings []string, err error) {
-	if opts.ClassesFile == "" {
+	classes, err := opts.classes()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if classes == nil {
 		for k := range folders {
 			outputs = append(outputs, k)
 		}
@@ -103,14 +107,10 @@ func folderOutputs(root string, folders []string, opts Options) (outputs []int, 
 		}
 		return outputs, folders, warnings, nil
 	}
-	classes, err := readClasses(opts.ClassesFile)
-	if err != nil {
-		return nil, nil, nil, err
-	}
 	for _, folder := range folders {
 		output, ok := classes.outputs[folder]
 		if !ok {
-			return nil, nil, nil, fault.Conflictf("%s does not name class folder %s", opts.ClassesFile, filepath.Join(root, folder))
+			return nil, nil, nil, fault.Conflictf("%s does not name class folder %s", classes.file, filepath.Join(root, folder))
 		}
 		outputs = append(outputs, output)
 	}

@@ -46,7 +46,7 @@ func openNPY(path string, opts Options) (loaded, error) {
 	if in.labels, err = arrays.readLabels(); err != nil {
 		return loaded{}, closing(arrays, err)
 	}
-	if in.classNames, err = classNamesFrom(opts.ClassesFile); err != nil {
+	if in.classNames, err = opts.classNames(); err != nil {
 		return loaded{}, closing(arrays, err)
 	}
 	return in, nil

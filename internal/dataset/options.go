@@ -24,9 +24,10 @@ type Preprocess struct {
 
 // Options say what a source is opened for.
 type Options struct {
-	Split           string // "test" (also for "") or "train": which files of cifar10 and idx; elsewhere it selects nothing
-	Layout          string // "", "nchw", "nhwc": the order of uint8 .npy pictures where their shape does not tell
-	ClassesFile     string // a file of class names; see readClasses
+	Split           string   // "test" (also for "") or "train": which files of cifar10 and idx; elsewhere it selects nothing
+	Layout          string   // "", "nchw", "nhwc": the order of uint8 .npy pictures where their shape does not tell
+	ClassesFile     string   // a file of class names; see readClasses
+	ClassNames      []string // by output, "" where none has that output: instead of such a file
 	Preprocess      Preprocess
 	PreprocessGiven bool // the user asked for preprocessing, which preprocessed arrays refuse
 	Channels        int  // the model's input channels, 1 or 3; 0: the source's own

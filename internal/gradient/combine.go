@@ -1,18 +1,21 @@
 package gradient
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Correction describes a regression on hard rows of what the prior attributions leave, as far as its errors go.
 type Correction struct {
-	Rows, Components int       // m, p
-	Variance         float64   // of one keep value, f(1-f)
-	Residual         float64   // mean squared error on held-out rows, logits²
-	Lambda           float64   // of the ridge; 0 for least squares
-	Weights          []float64 // [nComponents] of its penalty, (λ/2)Σθ²/w; nil: all 1
+	Rows     int       // m
+	Variance []float64 // [nComponents] of the keep values over the rows, f(1-f) where they are drawn; 0 where a component is always kept
+	Residual float64   // mean squared error on held-out rows, logits²
+	Lambda   float64   // of the ridge; 0 for least squares
+	Weights  []float64 // [nComponents] of its penalty, (λ/2)Σθ²/w; nil: all 1
 }
 
 // lambda is that of the ridge. Least squares are its limit, also where there are fewer rows than components.
-func (c Correction) lambda() float64 { return max(c.Lambda, 1e-9*c.Variance) }
+func (c Correction) lambda() float64 { return max(c.Lambda, 1e-9*slices.Max(c.Variance)) }
 
 // weight is that of component c.
 func (c Correction) weight(i int) float64 {
@@ -30,52 +33,54 @@ func (c Correction) weight(i int) float64 {
 //	Var θ = λ²RV₀R + (σ²/m)(R - λR²),
 //
 // V₀ the prior's variances. The diagonals of R and R² are taken as those of independent keep values (see resolvent), and what
-// R² has besides R's squared diagonal is spread over the components as they share in it. That shrinkage leaves a bias behind
-// is not part of it.
+// R² has besides R's squared diagonal is spread over the components as they share in it. A component that all rows keep has
+// its prior's error. That shrinkage leaves a bias behind is not part of it.
 func RidgeErrors(se []float64, c Correction) {
 	r, r2 := c.resolvent()
 	lambda := c.lambda()
 	shared, total := 0.0, 0.0 // of the prior's variances, over other components
 	for i, v := range se {
-		shared += r[i] * r[i] * v * v
-		total += c.weight(i) * r[i] * r[i]
+		shared += c.Variance[i] * r[i] * r[i] * v * v
+		total += c.Variance[i] * c.weight(i) * r[i] * r[i]
 	}
 	for i, v := range se {
 		w := c.weight(i)
 		own := r[i] * r[i] * v * v / w
-		others := max(0, r2[i]-r[i]*r[i]) * shared / total
+		others := 0.0
+		if total > 0 {
+			others = max(0, r2[i]-r[i]*r[i]) * shared / total
+		}
 		sampling := c.Residual / float64(c.Rows) * max(0, r[i]-lambda*r2[i])
 		se[i] = math.Sqrt(w * (lambda*lambda*(own+others) + sampling))
 	}
 }
 
 // LassoErrors combines the standard errors of the prior, se, with those of a lasso fit to what it leaves, in place. A
-// component that the lasso left alone keeps its prior's; one that it moved has that of a coefficient of its own, σ/√(m v).
+// component that the lasso left alone keeps its prior's; one that it moved has that of a coefficient of its own, σ/√(m v_c).
 // The constant shift towards the prior, λ/v, is a bias and not part of it.
 func LassoErrors(se []float64, moved []float32, c Correction) {
-	own := math.Sqrt(c.Residual / (float64(c.Rows) * c.Variance))
 	for i, v := range moved {
-		if v != 0 {
-			se[i] = own
+		if v != 0 && c.Variance[i] > 0 {
+			se[i] = math.Sqrt(c.Residual / (float64(c.Rows) * c.Variance[i]))
 		}
 	}
 }
 
-// resolvent returns the diagonals of R = (G+λ)⁻¹ and of R², [nComponents], in the limit of many rows and components: with v
-// the variance of a keep value,
+// resolvent returns the diagonals of R = (G+λ)⁻¹ and of R², [nComponents], in the limit of many rows and components: with v_c
+// the variance of keep value c,
 //
-//	R_cc = 1/(λ + w_c v/(1+δ)),  δ = (v/m) Σ w_c R_cc,
+//	R_cc = 1/(λ + w_c v_c/(1+δ)),  δ = (1/m) Σ w_c v_c R_cc,
 //
-// and R² is minus the derivative by λ. With equal weights that is the law of Marchenko and Pastur.
+// and R² is minus the derivative by λ. With equal weights and variances that is the law of Marchenko and Pastur.
 // Source: Silverstein, Bai, J. Multivariate Analysis 54:2 (1995), theorem 1.1.
 // Cost:   O(nComponents) for each of 60 steps.
 func (c Correction) resolvent() (r, r2 []float64) {
-	v, lambda := c.Variance, c.lambda()
+	lambda := c.lambda()
 	at := func(delta float64) (sum float64) {
-		for i := range c.Components {
-			sum += c.weight(i) / (lambda + c.weight(i)*v/(1+delta))
+		for i, v := range c.Variance {
+			sum += c.weight(i) * v / (lambda + c.weight(i)*v/(1+delta))
 		}
-		return v / float64(c.Rows) * sum
+		return sum / float64(c.Rows)
 	}
 	// at(δ)-δ falls through 0 once: at is concave and above 0 at 0.
 	low, high := 0.0, 1.0
@@ -90,9 +95,9 @@ func (c Correction) resolvent() (r, r2 []float64) {
 		}
 	}
 	delta := (low + high) / 2
-	r, r2 = make([]float64, c.Components), make([]float64, c.Components)
+	r, r2 = make([]float64, len(c.Variance)), make([]float64, len(c.Variance))
 	var squares, feedback float64
-	for i := range r {
+	for i, v := range c.Variance {
 		w := c.weight(i)
 		r[i] = 1 / (lambda + w*v/(1+delta))
 		squares += v / float64(c.Rows) * w * r[i] * r[i]
@@ -100,7 +105,7 @@ func (c Correction) resolvent() (r, r2 []float64) {
 	}
 	change := squares / (1 - feedback) // minus the derivative of δ by λ
 	for i := range r2 {
-		r2[i] = r[i] * r[i] * (1 + c.weight(i)*v*change/(1+delta)/(1+delta))
+		r2[i] = r[i] * r[i] * (1 + c.weight(i)*c.Variance[i]*change/(1+delta)/(1+delta))
 	}
 	return r, r2
 }

@@ -3,6 +3,7 @@ package gradient
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"gonum.org/v1/gonum/mat"
@@ -38,16 +39,24 @@ func ridge(x *mat.Dense, y, prior, weights []float64, lambda float64) []float64 
 }
 
 // Intervals of 1.96 combined standard errors cover the true coefficients as often as they should, whether prior or
-// regression has the better evidence.
+// regression has the better evidence, also where some components are ablated rarely, often or never.
 func TestRidgeErrorsCover(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 0))
+	even, uneven, half := [2]float64{0.2, 0.2}, [2]float64{0.03, 0.38}, [2]float64{0.2, 0}
 	for _, c := range []struct {
 		m, p          int
 		lambda, noise float64
-		spread        float64 // of the weights, in decades
-	}{{400, 60, 0.02, 1, 0}, {400, 60, 0.5, 1, 0}, {100, 150, 0.1, 2, 0}, {3000, 60, 0.001, 1, 0}, {400, 60, 0.05, 1, 1}, {100, 150, 0.1, 2, 1.5}, {100, 150, 0, 2, 0}} {
-		const fraction, studies = 0.2, 50
-		inside, all := 0, 0
+		spread        float64    // of the weights, in decades
+		fractions     [2]float64 // in which even and odd components are ablated
+	}{{400, 60, 0.02, 1, 0, even}, {400, 60, 0.5, 1, 0, even}, {100, 150, 0.1, 2, 0, even}, {3000, 60, 0.001, 1, 0, even}, {400, 60, 0.05, 1, 1, even},
+		{100, 150, 0.1, 2, 1.5, even}, {100, 150, 0, 2, 0, even}, {1000, 60, 0.002, 1, 0, uneven}, {400, 150, 0.02, 1, 1, uneven}, {400, 60, 0.02, 1, 0, half}} {
+		const studies = 50
+		inside, all := [2]int{}, [2]int{}
+		variance := make([]float64, c.p)
+		for i := range variance {
+			f := c.fractions[i%2]
+			variance[i] = f * (1 - f)
+		}
 		for range studies {
 			x := mat.NewDense(c.m, c.p, nil)
 			truth, prior, se, weights := make([]float64, c.p), make([]float64, c.p), make([]float64, c.p), make([]float64, c.p)
@@ -60,6 +69,7 @@ func TestRidgeErrorsCover(t *testing.T) {
 			y := make([]float64, c.m)
 			for r := range y {
 				for i := range truth {
+					fraction := c.fractions[i%2]
 					keep := fraction
 					if random.Float64() < fraction {
 						keep = fraction - 1
@@ -69,17 +79,19 @@ func TestRidgeErrorsCover(t *testing.T) {
 				}
 				y[r] += c.noise * random.NormFloat64()
 			}
-			theta := ridge(x, y, prior, weights, max(c.lambda, 1e-9*fraction*(1-fraction))) // 0: the solution of least norm
-			RidgeErrors(se, Correction{Rows: c.m, Components: c.p, Variance: fraction * (1 - fraction), Residual: c.noise * c.noise, Lambda: c.lambda, Weights: weights})
+			theta := ridge(x, y, prior, weights, max(c.lambda, 1e-9*slices.Max(variance))) // 0: the solution of least norm
+			RidgeErrors(se, Correction{Rows: c.m, Variance: variance, Residual: c.noise * c.noise, Lambda: c.lambda, Weights: weights})
 			for i := range truth {
-				all++
+				all[i%2]++
 				if math.Abs(theta[i]-truth[i]) < 1.96*se[i] {
-					inside++
+					inside[i%2]++
 				}
 			}
 		}
-		if share := float64(inside) / float64(all); share < 0.92 || share > 0.975 {
-			t.Errorf("%+v: 95 %% intervals cover %.1f %%", c, 100*share)
+		for i, n := range inside {
+			if share := float64(n) / float64(all[i]); share < 0.92 || share > 0.975 {
+				t.Errorf("%+v: 95 %% intervals cover %.1f %% of those ablated with %v", c, 100*share, c.fractions[i])
+			}
 		}
 	}
 }

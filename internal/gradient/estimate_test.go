@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"sync"
 	"testing"
 
@@ -274,24 +275,25 @@ func TestEstimateOfFewRowsUsesTheKeptOnes(t *testing.T) {
 // resolvent against the eigenvalues themselves, in the two cases where they are all alike, and by quadrature of the
 // Marchenko-Pastur density.
 func TestResolvent(t *testing.T) {
-	for _, c := range []Correction{
-		{Rows: 1000, Components: 100, Variance: 0.09, Lambda: 0.05}, {Rows: 100, Components: 400, Variance: 0.0475, Lambda: 0.01},
-		{Rows: 300, Components: 299, Variance: 0.25, Lambda: 0.3}, {Rows: 50, Components: 5000, Variance: 0.1, Lambda: 2},
-	} {
-		gamma := float64(c.Components) / float64(c.Rows)
-		low, high := c.Variance*(1-math.Sqrt(gamma))*(1-math.Sqrt(gamma)), c.Variance*(1+math.Sqrt(gamma))*(1+math.Sqrt(gamma))
+	for _, c := range []struct {
+		rows, components int
+		variance, lambda float64
+	}{{1000, 100, 0.09, 0.05}, {100, 400, 0.0475, 0.01}, {300, 299, 0.25, 0.3}, {50, 5000, 0.1, 2}} {
+		gamma := float64(c.components) / float64(c.rows)
+		low, high := c.variance*(1-math.Sqrt(gamma))*(1-math.Sqrt(gamma)), c.variance*(1+math.Sqrt(gamma))*(1+math.Sqrt(gamma))
 		atZero := max(0, 1-1/gamma)
-		wantS, wantS2 := atZero/c.Lambda, atZero/c.Lambda/c.Lambda
+		wantS, wantS2 := atZero/c.lambda, atZero/c.lambda/c.lambda
 		const steps = 200000
 		for i := range steps { // x = middle + half·cos φ takes the square roots out of the ends
 			phi := math.Pi * (float64(i) + 0.5) / steps
 			half := (high - low) / 2
 			x := (high+low)/2 + half*math.Cos(phi)
-			density := half * half * math.Sin(phi) * math.Sin(phi) / (2 * math.Pi * c.Variance * gamma * x) * math.Pi / steps
-			wantS += density / (x + c.Lambda)
-			wantS2 += density / (x + c.Lambda) / (x + c.Lambda)
+			density := half * half * math.Sin(phi) * math.Sin(phi) / (2 * math.Pi * c.variance * gamma * x) * math.Pi / steps
+			wantS += density / (x + c.lambda)
+			wantS2 += density / (x + c.lambda) / (x + c.lambda)
 		}
-		diagonal, squared := c.resolvent()
+		variance := slices.Repeat([]float64{c.variance}, c.components)
+		diagonal, squared := Correction{Rows: c.rows, Variance: variance, Lambda: c.lambda}.resolvent()
 		s, s2 := diagonal[7], squared[7]
 		if math.Abs(s/wantS-1) > 1e-6 || math.Abs(s2/wantS2-1) > 1e-6 {
 			t.Errorf("%+v: %g and %g, want %g and %g", c, s, s2, wantS, wantS2)
@@ -301,8 +303,8 @@ func TestResolvent(t *testing.T) {
 
 // No rows' worth of trust in the regression leaves the prior's errors; all of it, those of least squares.
 func TestRidgeErrorsAtTheEnds(t *testing.T) {
-	c := Correction{Rows: 1000, Components: 100, Variance: 0.09, Residual: 4, Lambda: 1e6}
-	se := make([]float64, c.Components)
+	c := Correction{Rows: 1000, Variance: slices.Repeat([]float64{0.09}, 100), Residual: 4, Lambda: 1e6}
+	se := make([]float64, len(c.Variance))
 	for i := range se {
 		se[i] = 0.1 + 0.01*float64(i)
 	}

@@ -63,7 +63,7 @@ func (b *block) load(ctx context.Context, src Source, first, last, workers int) 
 		if b.prior == nil {
 			b.prior = make([]float32, b.d.nRows*len(b.mean))
 		}
-		if err := prior.Predictions(first, last, b.prior[:b.d.nRows*b.n]); err != nil {
+		if err := prior.Predictions(ctx, first, last, b.prior[:b.d.nRows*b.n]); err != nil {
 			return err
 		}
 	}

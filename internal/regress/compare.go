@@ -90,8 +90,8 @@ type sampledPrior struct {
 	prior Prior
 }
 
-func (s sampledPrior) Predictions(first, last int, dst []float32) error {
-	return s.gather(first, last, dst, s.prior.Predictions)
+func (s sampledPrior) Predictions(ctx context.Context, first, last int, dst []float32) error {
+	return s.gather(first, last, dst, func(first, last int, dst []float32) error { return s.prior.Predictions(ctx, first, last, dst) })
 }
 
 // gather reads the sample's examples [first, last) one by one into dst, [nRows][last-first].

@@ -52,7 +52,7 @@ func prepare(ctx context.Context, src Source, opts Options) (*design, error) {
 	if nComponents < 1 || nExamples < 1 {
 		return nil, fault.Missingf("there is nothing to fit: %d components, %d examples", nComponents, nExamples)
 	}
-	if err := opts.checkRows(nRows); err != nil {
+	if err := opts.CheckRows(nRows); err != nil {
 		return nil, err
 	}
 	if opts.Weights != nil && len(opts.Weights) != nComponents {

@@ -51,8 +51,8 @@ func (o Options) complete() (Options, error) {
 	return o, nil
 }
 
-// checkRows says whether there are rows enough to fit, and to hold some out.
-func (o Options) checkRows(nRows int) error {
+// CheckRows says whether there are rows enough to fit, and to hold some out.
+func (o Options) CheckRows(nRows int) error {
 	least := 2
 	if o.ValFraction > 0 {
 		least = 4

@@ -58,9 +58,14 @@ func makePlan(d *design, nExamples int, opts Options) (plan, error) {
 			advice = ", or --method lasso, which fits"
 		}
 	}
-	return plan{}, fault.Usagef("%s on %d rows x %d components needs at least %s of memory and --memory allows %s: allow more%s",
-		opts.Method, d.nRows, d.nComponents, formatBytes(least.fixed+least.perExample), formatBytes(opts.Memory), advice)
+	return plan{}, &fault.Error{Kind: fault.Usage, Err: &MemoryError{fmt.Sprintf("%s on %d rows x %d components needs at least %s of memory and --memory allows %s: allow more%s",
+		opts.Method, d.nRows, d.nComponents, formatBytes(least.fixed+least.perExample), formatBytes(opts.Memory), advice)}}
 }
+
+// MemoryError says that no solver of a method fits into the memory allowed.
+type MemoryError struct{ text string }
+
+func (e *MemoryError) Error() string { return e.text }
 
 // need is the memory of a fit: fixed, and for each example of a block.
 type need struct{ fixed, perExample int64 }

@@ -1,6 +1,7 @@
 package regress
 
 import (
+	"context"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -12,7 +13,7 @@ type withPrior struct {
 	theta []float64
 }
 
-func (w withPrior) Predictions(first, last int, dst []float32) error {
+func (w withPrior) Predictions(_ context.Context, first, last int, dst []float32) error {
 	for row := range w.nRows {
 		for e := first; e < last; e++ {
 			sum := 0.0

@@ -1,5 +1,7 @@
 package regress
 
+import "context"
+
 // Source is the component dataset: keep rows shared by all examples, and the margins measured on them.
 //
 // Fit calls it from one goroutine at a time.
@@ -18,7 +20,7 @@ type Prior interface {
 	Source
 	// Predictions fills dst, [nRows][last-first], with what the prior attributions predict of the examples [first, last), in
 	// logits, up to a constant of each example's own.
-	Predictions(first, last int, dst []float32) error
+	Predictions(ctx context.Context, first, last int, dst []float32) error
 }
 
 // Method names the penalty on the attributions.

@@ -18,7 +18,7 @@ func HeldRows(nRows int, opts Options) []int {
 
 // splitRows holds out about fraction of the rows, those whose hash under seed is smallest.
 //
-// At least two rows stay on either side unless fraction is 0. The hash of a row does not depend on nRows,
+// At least two rows stay on either side, if there are four, unless fraction is 0. The hash of a row does not depend on nRows,
 // so most rows keep their side when a study is extended.
 func splitRows(nRows int, fraction float64, seed uint64) split {
 	order := make([]int, nRows)
@@ -35,7 +35,7 @@ func splitRows(nRows int, fraction float64, seed uint64) split {
 	slices.SortFunc(order, func(a, b int) int {
 		return cmp.Or(cmp.Compare(hash[a], hash[b]), cmp.Compare(a, b))
 	})
-	nHeld := min(max(int(math.Round(fraction*float64(nRows))), 2), nRows-2)
+	nHeld := max(min(max(int(math.Round(fraction*float64(nRows))), 2), nRows-2), 0)
 	s := split{held: order[:nHeld], train: order[nHeld:]}
 	slices.Sort(s.held)
 	slices.Sort(s.train)

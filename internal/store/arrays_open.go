@@ -30,6 +30,9 @@ func openArrays(fsys fileSystem, dir, split string) (*Arrays, error) {
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	if !slices.Contains(names, ManifestName) {
+		if err := gone(fsys, dir, ManifestName, nil); err != nil {
+			return nil, err
+		}
 		return openBareArrays(fsys, dir, names, split)
 	}
 	m, err := readManifest(fsys, dir)

@@ -8,7 +8,7 @@
 //	Run.Extend                         adds rows
 //	Run.AddGradients, Run.Gradients    lots of gradient rows: *Gradients, Commit stores examples, Hold part of one
 //	Lock(dir)                          *Dir, for results in a bare directory; a Run is a Dir
-//	Dir.WriteFloat32, WriteInt32, WriteJSON, WriteFile, CreateArray     result files, replaced atomically
+//	Dir.WriteFloat32, WriteInt32, WriteFile, CreateArray, CreateJSON     result files, replaced atomically
 //	Dir.Seal(names...)                 records digests of finished files: Run.Files, Rows.Files, the results' names
 //	Dir.Close                          gives the lock up
 //

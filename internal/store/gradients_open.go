@@ -123,15 +123,15 @@ func (g *GradientSums) describe(fsys fileSystem, dir string, lot GradientLot) er
 		{lot.shared()[2], npy.Float32, func(f *npy.File) error { return f.ReadFloat32(0, means) }},
 	} {
 		name := a.name
-		if err := checkSealed(fsys, dir, name); err != nil {
-			return err
-		}
 		f, err := fsys.open(inRun(dir, name), false)
 		if isMissing(err) {
-			return missing(dir, name)
+			return missing(fsys, dir, name)
 		}
 		if err != nil {
 			return fmt.Errorf("store: %w", err)
+		}
+		if err := checkSealed(fsys, dir, name); err != nil {
+			return errors.Join(err, f.Close())
 		}
 		size, err := f.size()
 		var array *npy.File

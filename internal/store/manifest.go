@@ -137,8 +137,10 @@ func readManifest(fsys fileSystem, dir string) (Manifest, error) {
 	path := filepath.Join(dir, ManifestName)
 	b, err := readBounded(fsys, path, maxManifestBytes)
 	switch {
-	case isMissing(err), errors.Is(err, syscall.ENOTDIR): // dir may be a file
-		return Manifest{}, fault.Missingf("%s holds no run (it has no run.json); coar ablate makes one", dir)
+	case errors.Is(err, syscall.ENOTDIR): // dir is a file
+		return Manifest{}, noRun(dir)
+	case isMissing(err):
+		return Manifest{}, gone(fsys, dir, ManifestName, noRun(dir))
 	case err != nil:
 		return Manifest{}, fmt.Errorf("store: read manifest: %w", err)
 	}
@@ -147,6 +149,10 @@ func readManifest(fsys fileSystem, dir string) (Manifest, error) {
 		return Manifest{}, fault.InFile(path, "%w", err)
 	}
 	return m, nil
+}
+
+func noRun(dir string) error {
+	return fault.Missingf("%s holds no run (it has no run.json); coar ablate makes one", dir)
 }
 
 // writeManifest replaces run.json atomically.

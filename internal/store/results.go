@@ -17,17 +17,16 @@ import (
 // maxResultText bounds JSON and other text files that are read back.
 const maxResultText = 256 << 20
 
-// ArrayWriter fills a result array that is too large to hold in memory. Nothing is seen under its name before Commit.
-type ArrayWriter struct {
-	*npy.Writer
+// Staged is a result under its temporary name. Nothing is seen of it before Commit.
+type Staged struct {
 	dir          *Dir
 	name         string // as Seal takes it
 	folder, base string // where that is on the disk
-	f            file
+	f            file   // nil once it is finished
 }
 
-// CreateArray starts a result array; name is relative to the directory, with slashes. End it with Commit or Abort.
-func (d *Dir) CreateArray(name string, dtype npy.DType, shape ...int) (*ArrayWriter, error) {
+// stage starts a result; name is relative to the directory, with slashes.
+func (d *Dir) stage(name string) (*Staged, error) {
 	folder, base, err := d.place(name)
 	if err != nil {
 		return nil, err
@@ -36,36 +35,111 @@ func (d *Dir) CreateArray(name string, dtype npy.DType, shape ...int) (*ArrayWri
 	if err != nil {
 		return nil, fmt.Errorf("store: create %s: %w", name, err)
 	}
-	a := &ArrayWriter{dir: d, name: name, folder: folder, base: base, f: f}
-	if a.Writer, err = npy.NewWriter(filepath.Join(folder, base), f, dtype, shape...); err != nil {
-		return nil, errors.Join(err, a.Abort())
-	}
-	return a, nil
+	return &Staged{dir: d, name: name, folder: folder, base: base, f: f}, nil
 }
 
-// Commit puts the array under its name, durably, and ends the writer. If it fails, the old array is still there.
-func (a *ArrayWriter) Commit() error {
-	temp := filepath.Join(a.folder, tempName(a.base))
-	err := a.f.Sync()
-	err = errors.Join(err, a.f.Close())
-	if err == nil {
-		err = a.dir.unseal(a.name)
+func (s *Staged) temp() string { return filepath.Join(s.folder, tempName(s.base)) }
+
+// Finish makes durable what was written, all that can fail for want of room. If it fails, the result is dropped.
+func (s *Staged) Finish() error {
+	if s.f == nil {
+		return nil
 	}
+	err := s.f.Sync()
+	err = errors.Join(err, s.f.Close())
+	s.f = nil
 	if err == nil {
-		err = a.dir.fs.rename(temp, filepath.Join(a.folder, a.base))
+		if folder, _ := s.dir.fs.isDir(filepath.Join(s.folder, s.base)); folder {
+			err = errors.New("there is a folder of that name")
+		}
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("store: write %s: %w", a.name, err), a.dir.fs.remove(temp))
-	}
-	if err := a.dir.fs.syncDir(a.folder); err != nil {
-		return fmt.Errorf("store: write %s: %w", a.name, err)
+		return errors.Join(fmt.Errorf("store: write %s: %w", s.name, err), s.dir.fs.remove(s.temp()))
 	}
 	return nil
 }
 
-// Abort drops the array and ends the writer; what was under its name before stays.
-func (a *ArrayWriter) Abort() error {
-	return errors.Join(a.f.Close(), a.dir.fs.remove(filepath.Join(a.folder, tempName(a.base))))
+// Commit finishes the result and puts it under its name, durably. If it fails, the old one is still there.
+func (s *Staged) Commit() error {
+	if err := s.Finish(); err != nil {
+		return err
+	}
+	err := s.dir.unseal(s.name)
+	if err == nil {
+		err = s.dir.fs.rename(s.temp(), filepath.Join(s.folder, s.base))
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("store: write %s: %w", s.name, err), s.dir.fs.remove(s.temp()))
+	}
+	if err := s.dir.fs.syncDir(s.folder); err != nil {
+		return fmt.Errorf("store: write %s: %w", s.name, err)
+	}
+	return nil
+}
+
+// Abort drops the result; what was under its name before stays. After Commit there is nothing left to drop.
+func (s *Staged) Abort() error {
+	var err error
+	if s.f != nil {
+		err = s.f.Close()
+		s.f = nil
+	}
+	return errors.Join(err, ignoreMissing(s.dir.fs.remove(s.temp())))
+}
+
+// ArrayWriter fills a result array that is too large to hold in memory.
+type ArrayWriter struct {
+	*npy.Writer
+	*Staged
+}
+
+// CreateArray starts a result array. End it with Commit or Abort.
+func (d *Dir) CreateArray(name string, dtype npy.DType, shape ...int) (*ArrayWriter, error) {
+	s, err := d.stage(name)
+	if err != nil {
+		return nil, err
+	}
+	a := &ArrayWriter{Staged: s}
+	if a.Writer, err = npy.NewWriter(filepath.Join(s.folder, s.base), s.f, dtype, shape...); err != nil {
+		return nil, errors.Join(err, s.Abort())
+	}
+	return a, nil
+}
+
+// CreateFile starts a file of any kind through fill. End it with Commit or Abort.
+func (d *Dir) CreateFile(name string, fill func(w io.Writer) error) (*Staged, error) {
+	s, err := d.stage(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := fill(io.NewOffsetWriter(s.f, 0)); err != nil {
+		return nil, errors.Join(fmt.Errorf("store: write %s: %w", name, err), s.Abort())
+	}
+	return s, nil
+}
+
+// CreateJSON starts a file of v as indented JSON.
+func (d *Dir) CreateJSON(name string, v any) (*Staged, error) {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("store: write %s: %w", name, err)
+	}
+	return d.CreateFile(name, func(w io.Writer) error {
+		_, err := w.Write(append(b, '\n'))
+		return err
+	})
+}
+
+// Discard drops what a write that was cut short has left of a result.
+func (d *Dir) Discard(name string) error {
+	folder, base, err := d.place(name)
+	if err == nil {
+		err = ignoreMissing(d.fs.remove(filepath.Join(folder, tempName(base))))
+	}
+	if err != nil {
+		return fmt.Errorf("store: remove what is left of %s: %w", name, err)
+	}
+	return nil
 }
 
 // WriteFloat32 writes a whole float32 array. Errors: a value that is not finite, or values that do not fill the shape.
@@ -96,31 +170,13 @@ func (d *Dir) writeArray(name string, dtype npy.DType, shape []int, have int, fi
 	return a.Commit()
 }
 
-// WriteJSON writes v as indented JSON.
-func (d *Dir) WriteJSON(name string, v any) error {
-	b, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return fmt.Errorf("store: write %s: %w", name, err)
-	}
-	return d.WriteFile(name, func(w io.Writer) error {
-		_, err := w.Write(append(b, '\n'))
-		return err
-	})
-}
-
 // WriteFile writes a file of any kind through fill.
 func (d *Dir) WriteFile(name string, fill func(w io.Writer) error) error {
-	folder, base, err := d.place(name)
-	if err == nil {
-		err = d.unseal(name)
-	}
-	if err == nil {
-		err = writeAtomic(d.fs, folder, base, func(f file) error { return fill(io.NewOffsetWriter(f, 0)) })
-	}
+	s, err := d.CreateFile(name, fill)
 	if err != nil {
-		return fmt.Errorf("store: write %s: %w", name, err)
+		return err
 	}
-	return nil
+	return s.Commit()
 }
 
 // Remove removes a result and its digest, if they are there.
@@ -149,11 +205,11 @@ func (d *Dir) place(name string) (folder, base string, err error) {
 
 // OpenArray opens a result array of the run in dir, checking its element type and shape; -1 stands for any size.
 //
-// Errors: fault.Missing naming the command that makes the file; fault.Malformed.
+// Errors: fault.Missing naming the command that makes the file; fault.Malformed, also where it was there once.
 func OpenArray(dir, name string, dtype npy.DType, shape ...int) (*npy.File, error) {
 	f, err := npy.Open(inRun(dir, name))
 	if isMissing(err) {
-		return nil, missing(dir, name)
+		return nil, missing(osFS{}, dir, name)
 	}
 	if err != nil {
 		return nil, err
@@ -168,8 +224,8 @@ func OpenArray(dir, name string, dtype npy.DType, shape ...int) (*npy.File, erro
 	return f, nil
 }
 
-// openWhole is OpenArray of a file that is checked against its digest.
-func openWhole(dir, name string, dtype npy.DType, shape ...int) (*npy.File, error) {
+// OpenWhole is OpenArray of a file that is checked against its digest.
+func OpenWhole(dir, name string, dtype npy.DType, shape ...int) (*npy.File, error) {
 	f, err := OpenArray(dir, name, dtype, shape...)
 	if err != nil {
 		return nil, err
@@ -183,7 +239,7 @@ func openWhole(dir, name string, dtype npy.DType, shape ...int) (*npy.File, erro
 // ReadFloat32 reads a whole float32 result array of known shape. One that is not as it was finished, and a value that is not
 // finite, is fault.Malformed.
 func ReadFloat32(dir, name string, shape ...int) ([]float32, error) {
-	f, err := openWhole(dir, name, npy.Float32, shape...)
+	f, err := OpenWhole(dir, name, npy.Float32, shape...)
 	if err != nil {
 		return nil, err
 	}
@@ -199,7 +255,7 @@ func ReadFloat32(dir, name string, shape ...int) ([]float32, error) {
 
 // ReadInt32 reads a whole int32 result array of known shape. Errors: as ReadFloat32.
 func ReadInt32(dir, name string, shape ...int) ([]int32, error) {
-	f, err := openWhole(dir, name, npy.Int32, shape...)
+	f, err := OpenWhole(dir, name, npy.Int32, shape...)
 	if err != nil {
 		return nil, err
 	}
@@ -219,7 +275,7 @@ func ReadJSON(dir, name string, v any) error {
 	full := inRun(dir, name)
 	b, err := readBounded(osFS{}, full, maxResultText)
 	if isMissing(err) {
-		return missing(dir, name)
+		return missing(osFS{}, dir, name)
 	}
 	if err != nil {
 		return fmt.Errorf("store: read %s: %w", full, err)
@@ -230,7 +286,19 @@ func ReadJSON(dir, name string, v any) error {
 	return nil
 }
 
-// missing is the error for a result that is not there yet.
-func missing(dir, name string) error {
-	return fault.Missingf("%s has no %s yet; run %s first", dir, name, madeBy(name))
+// missing is the error for a result that is not there.
+func missing(fsys fileSystem, dir, name string) error {
+	return gone(fsys, dir, name, fault.Missingf("%s has no %s yet; run %s first", dir, name, madeBy(name)))
+}
+
+// gone is otherwise, or what is to be said of a file that was there once: checksums.json lists it.
+func gone(fsys fileSystem, dir, name string, otherwise error) error {
+	sealed, err := readSeals(fsys, dir)
+	if err != nil {
+		return err
+	}
+	if _, ok := sealed[name]; ok {
+		return fault.InFile(inRun(dir, name), "the file was finished and is gone; restore it from a copy or start the run again")
+	}
+	return otherwise
 }

@@ -34,7 +34,7 @@ func TestResultsReadBack(t *testing.T) {
 	type fit struct {
 		Method string `json:"method"`
 	}
-	if err := run.WriteJSON(FitName, fit{"lasso"}); err != nil {
+	if err := writeJSON(run, FitName, fit{"lasso"}); err != nil {
 		t.Fatal(err)
 	}
 	var have fit
@@ -110,6 +110,14 @@ func TestArrayWriter(t *testing.T) {
 	}
 }
 
+func writeJSON(run *Run, name string, v any) error {
+	staged, err := run.CreateJSON(name, v)
+	if err != nil {
+		return err
+	}
+	return staged.Commit()
+}
+
 func TestResultsRefuse(t *testing.T) {
 	run := createTest(t, 0)
 	dir := run.Path()
@@ -118,14 +126,14 @@ func TestResultsRefuse(t *testing.T) {
 		"too few values":    run.WriteFloat32(LambdaName, []float32{1}, 2),
 		"too many values":   run.WriteFloat32(LambdaName, []float32{1, 2, 3}, 2),
 		"outside":           run.WriteFloat32("../lambda.npy", []float32{1}, 1),
-		"absolute":          run.WriteJSON("/tmp/x.json", 1),
-		"backslash":         run.WriteJSON(`a\b`, 1),
-		"the manifest":      run.WriteJSON(ManifestName, 1),
-		"the flags":         run.WriteJSON("evaluation/rows-0.1-1/_completed.npy", 1),
+		"absolute":          writeJSON(run, "/tmp/x.json", 1),
+		"backslash":         writeJSON(run, `a\b`, 1),
+		"the manifest":      writeJSON(run, ManifestName, 1),
+		"the flags":         writeJSON(run, "evaluation/rows-0.1-1/_completed.npy", 1),
 		"the margins":       run.WriteFloat32("test_margins.npy", []float32{1}, 1),
-		"a temporary file":  run.WriteJSON(".x.tmp", 1),
+		"a temporary file":  writeJSON(run, ".x.tmp", 1),
 		"seal the seals":    run.Seal(sealsName),
-		"JSON of infinity":  run.WriteJSON(FitName, math.Inf(1)),
+		"JSON of infinity":  writeJSON(run, FitName, math.Inf(1)),
 		"seal outside":      run.Seal("../run.json"),
 		"seal what is gone": run.Seal("none.npy"),
 	} {

@@ -108,7 +108,7 @@ func conduct(fsys fileSystem, dir string, done func(set string, row int)) error 
 			return err
 		}
 	}
-	if err := run.WriteJSON("edits/first/edit.json", map[string]int{"k": 3}); err != nil {
+	if err := writeJSON(run, "edits/first/edit.json", map[string]int{"k": 3}); err != nil {
 		return err
 	}
 	return run.Seal("edits/first/edit.json")

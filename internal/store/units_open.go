@@ -130,7 +130,7 @@ func openUnits(fsys fileSystem, dir string, l layout, command string) (opened []
 	for i, spec := range l.files {
 		f, err := fsys.open(inRun(dir, spec.name), false)
 		if isMissing(err) {
-			return nil, s, fault.Missingf("%s has no %s; run %s first", dir, spec.name, command)
+			return nil, s, gone(fsys, dir, spec.name, fault.Missingf("%s has no %s; run %s first", dir, spec.name, command))
 		}
 		if err != nil {
 			return nil, s, fmt.Errorf("store: %w", err)

@@ -1,6 +1,7 @@
 package study
 
 import (
+	"context"
 	"errors"
 	"math"
 	"runtime"
@@ -28,12 +29,12 @@ type Prior struct {
 // OpenPrior opens the gradient sums of the run in dir; nil where it has none that are complete.
 //
 // Cost: reads the sums of all examples, for what these have in common.
-func OpenPrior(dir string, m *store.Manifest) (*Prior, error) {
-	return OpenFirstPrior(dir, m, store.MaxRows)
+func OpenPrior(ctx context.Context, dir string, m *store.Manifest) (*Prior, error) {
+	return OpenFirstPrior(ctx, dir, m, store.MaxRows)
 }
 
 // OpenFirstPrior is OpenPrior for the lots among the run's first gradient rows.
-func OpenFirstPrior(dir string, m *store.Manifest, rows int) (*Prior, error) {
+func OpenFirstPrior(ctx context.Context, dir string, m *store.Manifest, rows int) (*Prior, error) {
 	sums, err := store.OpenGradients(dir, rows)
 	if err != nil {
 		return nil, err
@@ -51,7 +52,7 @@ func OpenFirstPrior(dir string, m *store.Manifest, rows int) (*Prior, error) {
 	p, pool := &Prior{sums: sums, groups: described.Groups, nExamples: m.NExamples()}, gradient.NewPool(described)
 	for i := range m.NExamples() {
 		e, err := p.read(i)
-		if err != nil {
+		if err = errors.Join(err, ctx.Err()); err != nil {
 			return nil, errors.Join(err, sums.Close())
 		}
 		pool.Add(e)
@@ -78,13 +79,13 @@ const leastWeight = 0.1
 // examples, before any factors, relative to that over all components, and a tenth for all. They are computed once.
 //
 // Cost: estimates all examples.
-func (p *Prior) Weights() ([]float64, error) {
+func (p *Prior) Weights(ctx context.Context) ([]float64, error) {
 	if p.weights != nil {
 		return p.weights, nil
 	}
 	weights := make([]float64, len(p.sums.Softened))
 	total := 0.0
-	err := p.each(p.nExamples, func(i int) int { return i }, p.estimator.Estimate, func(_ int, a gradient.Attributions) error {
+	err := p.each(ctx, p.nExamples, func(i int) int { return i }, p.estimator.Estimate, func(_ int, a gradient.Attributions) error {
 		for c, v := range a.Theta {
 			weights[c] += v * v
 			total += v * v
@@ -155,13 +156,16 @@ func (p *Prior) estimate(e gradient.Example) gradient.Attributions {
 }
 
 // Each estimates n examples, of which example(i) is the i-th, on all processors, and visits them in order.
-func (p *Prior) Each(n int, example func(i int) int, visit func(i int, a gradient.Attributions) error) error {
-	return p.each(n, example, p.estimate, visit)
+func (p *Prior) Each(ctx context.Context, n int, example func(i int) int, visit func(i int, a gradient.Attributions) error) error {
+	return p.each(ctx, n, example, p.estimate, visit)
 }
 
-func (p *Prior) each(n int, example func(i int) int, estimate func(gradient.Example) gradient.Attributions, visit func(i int, a gradient.Attributions) error) error {
+func (p *Prior) each(ctx context.Context, n int, example func(i int) int, estimate func(gradient.Example) gradient.Attributions, visit func(i int, a gradient.Attributions) error) error {
 	processors := runtime.GOMAXPROCS(0)
 	for first := 0; first < n; first += processors {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		block := make([]gradient.Attributions, min(processors, n-first))
 		var running sync.WaitGroup
 		var failed error
@@ -201,13 +205,13 @@ const predictBytes = 64 << 20
 // Predictions fills dst [nRows, last-first] with the sums of the prior's attributions over what a row keeps.
 //
 // Cost: reads all keep-rows once for every 64 MiB of attributions; one addition per ablated entry of keep and example.
-func (d *PriorDataset) Predictions(first, last int, dst []float32) error {
+func (d *PriorDataset) Predictions(ctx context.Context, first, last int, dst []float32) error {
 	nRows, p, _ := d.Shape()
 	width := max(1, min(last-first, predictBytes/(8*p)))
 	keep := make([]byte, p)
 	for from := first; from < last; from += width {
 		n := min(width, last-from)
-		theta, total, err := d.side(from, n)
+		theta, total, err := d.side(ctx, from, n)
 		if err != nil {
 			return err
 		}
@@ -233,10 +237,10 @@ func (d *PriorDataset) Predictions(first, last int, dst []float32) error {
 }
 
 // side reads the attributions of n examples side by side: theta [nComponents][n], and their sums [n].
-func (d *PriorDataset) side(first, n int) (theta, total []float64, err error) {
+func (d *PriorDataset) side(ctx context.Context, first, n int) (theta, total []float64, err error) {
 	_, p, _ := d.Shape()
 	theta, total = make([]float64, p*n), make([]float64, n)
-	err = d.Prior.Each(n, func(i int) int { return d.Example(first + i) }, func(i int, a gradient.Attributions) error {
+	err = d.Prior.Each(ctx, n, func(i int) int { return d.Example(first + i) }, func(i int, a gradient.Attributions) error {
 		for c, v := range a.Theta {
 			theta[c*n+i] = v
 			total[i] += v
@@ -256,7 +260,7 @@ type PriorScore struct {
 // Alone scores the prior alone on every hard row, example by example.
 //
 // Cost: as Predictions, for blocks of examples of which margins and predictions take up to 64 MiB.
-func (d *PriorDataset) Alone(visit func(i int, s PriorScore) error) error {
+func (d *PriorDataset) Alone(ctx context.Context, visit func(i int, s PriorScore) error) error {
 	nRows, _, nExamples := d.Shape()
 	block := max(1, min(nExamples, predictBytes/(8*nRows)))
 	margins, predicted := make([]float32, nRows*block), make([]float32, nRows*block)
@@ -265,7 +269,7 @@ func (d *PriorDataset) Alone(visit func(i int, s PriorScore) error) error {
 		if err := d.Margins(first, first+n, margins[:nRows*n]); err != nil {
 			return err
 		}
-		if err := d.Predictions(first, first+n, predicted[:nRows*n]); err != nil {
+		if err := d.Predictions(ctx, first, first+n, predicted[:nRows*n]); err != nil {
 			return err
 		}
 		for i := range n {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"gonum.org/v1/gonum/stat"
+
 	"coar/internal/ablate"
 	"coar/internal/fault"
 	"coar/internal/regress"
@@ -105,7 +107,7 @@ func priorOf(t *testing.T, dir string, m *store.Manifest) *PriorDataset {
 	if err != nil {
 		t.Fatal(err)
 	}
-	prior, err := OpenPrior(dir, m)
+	prior, err := OpenPrior(t.Context(), dir, m)
 	if err != nil || prior == nil {
 		t.Fatalf("%v %v", prior, err)
 	}
@@ -118,7 +120,7 @@ func TestPredictions(t *testing.T) {
 	dir, m, _ := linearRun(t)
 	d := priorOf(t, dir, &m)
 	got, keep := make([]float32, testRows*2), make([]byte, m.NComponents())
-	if err := d.Predictions(1, 3, got); err != nil {
+	if err := d.Predictions(t.Context(), 1, 3, got); err != nil {
 		t.Fatal(err)
 	}
 	for i, example := range []int{2, 5} {
@@ -164,7 +166,7 @@ func TestCalibrate(t *testing.T) {
 			t.Errorf("component %d: %g, want %g", i, v, theta[2][i])
 		}
 	}
-	err = d.Alone(func(i int, s PriorScore) error {
+	err = d.Alone(t.Context(), func(i int, s PriorScore) error {
 		if s.Correlation < 0.99 || math.Abs(s.Intercept-float64(d.Example(i))) > 0.3 {
 			t.Errorf("example %d: %+v", d.Example(i), s)
 		}
@@ -199,6 +201,30 @@ func TestIntactPredictionsAreChecked(t *testing.T) {
 		got, err := IntactPredictions(dir, &m)
 		if last < 0 && (fault.KindOf(err) != fault.Malformed || !strings.Contains(err.Error(), store.BasePredictionsName)) || last == 0 && len(got) != len(predictions) {
 			t.Errorf("%d: %v %v", last, got, err)
+		}
+	}
+}
+
+// The variance of keep values is that of the completed rows.
+func TestKeepVariance(t *testing.T) {
+	dir, m, _ := linearRun(t)
+	d := priorOf(t, dir, &m)
+	got, err := d.KeepVariance()
+	if err != nil {
+		t.Fatal(err)
+	}
+	nRows, p, _ := d.Shape()
+	keep := make([]byte, p)
+	for c := range p {
+		var values []float64
+		for row := range nRows {
+			if err := d.KeepRow(row, keep); err != nil {
+				t.Fatal(err)
+			}
+			values = append(values, float64(keep[c]))
+		}
+		if want := stat.PopVariance(values, nil); math.Abs(got[c]-want) > 1e-12 {
+			t.Errorf("component %d: %v, want %v", c, got[c], want)
 		}
 	}
 }

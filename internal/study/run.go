@@ -2,6 +2,8 @@ package study
 
 import (
 	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -47,6 +49,26 @@ func (d *ComponentDataset) KeepRow(row int, dst []byte) error {
 	return d.arrays.KeepRow(d.rows[row], dst)
 }
 
+// KeepVariance is the variance of every component's keep value over the rows, [nComponents].
+// Cost: reads all keep-rows.
+func (d *ComponentDataset) KeepVariance() ([]float64, error) {
+	nRows, p, _ := d.Shape()
+	kept, keep := make([]float64, p), make([]byte, p)
+	for row := range nRows {
+		if err := d.KeepRow(row, keep); err != nil {
+			return nil, err
+		}
+		for c, k := range keep {
+			kept[c] += float64(k)
+		}
+	}
+	for c, n := range kept {
+		share := n / float64(nRows)
+		kept[c] = share * (1 - share)
+	}
+	return kept, nil
+}
+
 // Margins fills dst [nRows, last-first].
 func (d *ComponentDataset) Margins(first, last int, dst []float32) error {
 	if d.selected == nil {
@@ -65,16 +87,22 @@ func (d *ComponentDataset) Margins(first, last int, dst []float32) error {
 	return nil
 }
 
-// Members are the examples of the run in dir, with what is known of the intact model's predictions.
-func Members(dir string, m *store.Manifest) dataset.Members {
+// Members are the examples of the run in dir, with the intact model's predictions where they are measured.
+// Errors: fault.Malformed for damaged predictions.
+func Members(dir string, m *store.Manifest) (dataset.Members, error) {
 	members := dataset.Members{Positions: m.Positions, IDs: m.ExampleIDs, Labels: m.Labels, ClassNames: m.Classes}
-	if predictions, err := IntactPredictions(dir, m); err == nil {
-		members.Right = make([]bool, len(predictions))
-		for i, p := range predictions {
-			members.Right[i] = int(p) == m.Labels[i]
-		}
+	predictions, err := IntactPredictions(dir, m)
+	if fault.KindOf(err) == fault.Missing {
+		return members, nil
 	}
-	return members
+	if err != nil {
+		return members, err
+	}
+	members.Right = make([]bool, len(predictions))
+	for i, p := range predictions {
+		members.Right[i] = int(p) == m.Labels[i]
+	}
+	return members, nil
 }
 
 // IntactPredictions are the classes that the intact model gives the run's examples, [nExamples], 0 or above.
@@ -96,10 +124,11 @@ type Relocation struct{ Weights, Data string }
 //
 // Errors: fault.Conflict where weights or data have changed; else as OpenSubject.
 func OpenRun(m *store.Manifest, moved Relocation, r Resources) (_ *Subject, err error) {
-	in := Inputs{Weights: m.Weights.Path, Data: m.Data.Spec, Split: m.Split, Layout: m.Data.Layout, Classes: m.Data.ClassesFile,
+	in := Inputs{Weights: m.Weights.Path, Data: m.Data.Spec, Split: m.Split, Layout: m.Data.Layout,
 		Precision: m.Precision,
 		Model:     models.Options{Heads: m.Heads, Include: m.Include, Exclude: m.Exclude},
 		Adjust:    func(p *dataset.Preprocess) { *p = Preprocess(m.Preprocessing) }}
+	in.Classes, in.ClassNames = RunClasses(m)
 	if moved.Weights != "" {
 		in.Weights = moved.Weights
 	}
@@ -128,7 +157,42 @@ func OpenRun(m *store.Manifest, moved Relocation, r Resources) (_ *Subject, err 
 	if p := s.Model.Components(); p != m.NComponents() {
 		return nil, fault.Conflictf("the model has %d components, the run %d", p, m.NComponents())
 	}
-	return s, nil
+	return s, sameLabels(s, m, in.Data)
+}
+
+// sameLabels fails unless the data gives the run's examples the labels that they had, and its classes the same names. The digest does
+// not tell: of a folder of pictures, labels follow from the classes file, or from which class folders there are.
+func sameLabels(s *Subject, m *store.Manifest, data string) error {
+	const remedy = "have class folders or the classes file changed?"
+	for i, p := range m.Positions {
+		if p >= s.Source.Len() || s.Source.ID(p) != m.ExampleIDs[i] {
+			return fault.Conflictf("%s: example %s of the run is not at its place %d", data, m.ExampleIDs[i], p)
+		}
+		if label := s.Source.Label(p); label != m.Labels[i] {
+			return fault.Conflictf("%s: example %s has label %d, in the run %d; %s", data, m.ExampleIDs[i], label, m.Labels[i], remedy)
+		}
+	}
+	names := s.OutputNames()
+	if names == nil || m.Classes == nil {
+		return nil
+	}
+	for output, name := range names {
+		if output >= len(m.Classes) || name != m.Classes[output] {
+			return fault.Conflictf("%s: output %d is class %q, which is not what the run calls it; %s", data, output, name, remedy)
+		}
+	}
+	return nil
+}
+
+// RunClasses are the run's file of class names or, where that is gone, the names that it gave the outputs.
+func RunClasses(m *store.Manifest) (file string, names []string) {
+	if file = m.Data.ClassesFile; file == "" {
+		return "", nil
+	}
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		return "", m.Classes
+	}
+	return file, nil
 }
 
 // CheckMoved checks that files are still those of the run, as OpenRun does, and closes them.
@@ -213,11 +277,13 @@ type Attributions struct {
 	file     *npy.File
 	errors   *npy.File    // nil where the fit had no standard errors
 	selected map[int]bool // nil: all examples are fitted
+	ids      []string
 }
 
-// OpenAttributions opens what coar fit wrote. Errors: fault.Missing before the fit.
+// OpenAttributions opens what coar fit wrote.
+// Cost: reads the files once, for their digests. Errors: fault.Missing before the fit, fault.Malformed where they have changed.
 func OpenAttributions(dir string, m *store.Manifest) (*Attributions, error) {
-	a := &Attributions{NExamples: m.NExamples(), NComponents: m.NComponents()}
+	a := &Attributions{NExamples: m.NExamples(), NComponents: m.NComponents(), ids: m.ExampleIDs}
 	var fit Fit
 	if err := store.ReadJSON(dir, store.FitName, &fit); err != nil {
 		return nil, err
@@ -232,10 +298,10 @@ func OpenAttributions(dir string, m *store.Manifest) (*Attributions, error) {
 	if a.Intercepts, err = store.ReadFloat32(dir, store.InterceptName, a.NExamples); err != nil {
 		return nil, err
 	}
-	if a.file, err = store.OpenArray(dir, store.AttributionsName, npy.Float32, a.NExamples, a.NComponents); err != nil {
+	if a.file, err = store.OpenWhole(dir, store.AttributionsName, npy.Float32, a.NExamples, a.NComponents); err != nil {
 		return nil, err
 	}
-	a.errors, err = store.OpenArray(dir, store.ErrorsName, npy.Float32, a.NExamples, a.NComponents)
+	a.errors, err = store.OpenWhole(dir, store.ErrorsName, npy.Float32, a.NExamples, a.NComponents)
 	if err != nil && fault.KindOf(err) != fault.Missing {
 		return nil, errors.Join(err, a.file.Close())
 	}
@@ -260,13 +326,13 @@ func (a *Attributions) Fitted(i int) bool { return a.selected == nil || a.select
 // Row reads example i's attributions, in logits, into theta [NComponents].
 func (a *Attributions) Row(i int, theta []float32) error {
 	if !a.Fitted(i) {
-		return fault.Missingf("example %d of the run was left out of the fit; coar fit without --examples fits all", i)
+		return fault.Missingf("example %s was left out of the fit; coar fit without --examples fits all", a.ids[i])
 	}
 	if err := a.file.ReadFloat32(i*a.NComponents, theta); err != nil {
 		return err
 	}
 	if c := npy.FirstNotFinite(theta); c >= 0 {
-		return fault.InFile(a.file.Name(), "example %d, component %d is not finite", i, c)
+		return fault.InFile(a.file.Name(), "example %s, component %d is not finite", a.ids[i], c)
 	}
 	return nil
 }

@@ -25,6 +25,8 @@ type Inputs struct {
 	Layout  string
 	Classes string // file of class names
 
+	ClassNames []string // by output, instead of that file; nil: none
+
 	Precision string // f32 or bf16; empty: f32
 
 	Adjust          func(*dataset.Preprocess) // changes the architecture's preprocessing; nil: nothing to change
@@ -70,7 +72,7 @@ func OpenSubject(in Inputs, r Resources) (_ *Subject, err error) {
 	if s.Model, err = models.Open(f, in.Model); err != nil {
 		return nil, err
 	}
-	o := dataset.Options{Split: in.Split, Layout: in.Layout, ClassesFile: in.Classes, Preprocess: dataset.Preprocess(s.Model.Preprocess),
+	o := dataset.Options{Split: in.Split, Layout: in.Layout, ClassesFile: in.Classes, ClassNames: in.ClassNames, Preprocess: dataset.Preprocess(s.Model.Preprocess),
 		Channels: s.Model.Channels, Classes: s.Model.Classes, Height: s.Model.Height, Width: s.Model.Width}
 	if in.Adjust != nil {
 		in.Adjust(&o.Preprocess)
@@ -108,6 +110,17 @@ func (s *Subject) Warnings() []string {
 		}
 	}
 	return list
+}
+
+// OutputNames names every output of the model, "" where the data has no name for it; nil where it names none.
+func (s *Subject) OutputNames() []string {
+	known := s.Source.ClassNames()
+	if known == nil {
+		return nil
+	}
+	names := make([]string, s.Model.Classes)
+	copy(names, known)
+	return names
 }
 
 // Close releases graphs and files.
