@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"math"
 
 	"coar/internal/evaluate"
+	"coar/internal/fault"
 	"coar/internal/regress"
 	"coar/internal/report"
 	"coar/internal/store"
@@ -17,7 +19,8 @@ const fewestCurveRows = 40
 
 // comparePlain says what a regression of hard rows alone would have cost for the correlation that s has; nil where the
 // attributions rest on no gradient rows, or the run has hard rows too few for a curve. Ridge regressions of the first rows of the run, an eighth of them,
-// a quarter, half and all, are scored on the fresh rows of s, for a sample of the examples.
+// a quarter, half and all, are scored on the fresh rows of s, for a sample of the examples. Those that do not fit into memory are left out: what was
+// measured is worth more than this comparison.
 func comparePlain(ctx context.Context, o *evaluateOptions, m *store.Manifest, s *scoredFraction, workers int, memory int64) (*evaluate.Plain, error) {
 	var fit study.Fit
 	if err := store.ReadJSON(o.run, store.FitName, &fit); err != nil {
@@ -42,18 +45,34 @@ func comparePlain(ctx context.Context, o *evaluateOptions, m *store.Manifest, s 
 	plain.ForwardPasses = float64(plain.HardRows) + evaluate.GradientCost*float64(plain.GradientRows)
 	rows := s.rows.Only(sample)
 	all, _, _ := dataset.Shape() // rows added after the fit are as good for the curve
+	if all/2 < fewestCurveRows {
+		return nil, nil
+	}
+	var tooLarge []int
 	for _, part := range []int{8, 4, 2, 1} {
 		n := all / part
 		if n < fewestCurveRows {
 			continue
 		}
 		correlation, err := plainCorrelation(ctx, firstRows{dataset, n}, rows, workers, memory)
+		if fault.KindOf(err) == fault.Usage { // ridge does not fit into --memory
+			tooLarge = append(tooLarge, n)
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
 		plain.Curve = append(plain.Curve, evaluate.CurvePoint{Rows: n, Correlation: evaluate.Number(correlation)})
 	}
-	if len(plain.Curve) < 2 {
+	compared := len(plain.Curve) >= 2
+	if len(tooLarge) > 0 {
+		what := "some regressions of hard rows alone do not fit into --memory; what they would cost is told from the others"
+		if !compared {
+			what = "regressions of hard rows alone do not fit into --memory; what they would cost is not told"
+		}
+		slog.Warn(what, "memory", o.resources.memory, "rows", tooLarge)
+	}
+	if !compared {
 		return nil, nil
 	}
 	plain.Solve()

@@ -8,8 +8,8 @@ import (
 // Results is evaluation.json, and what `coar evaluate --json` prints.
 type Results struct {
 	Fractions []Fraction `json:"fractions"`
-	// Plain says what the run's correlation would have cost without gradients; nil where the run has none, or hard rows too
-	// few to tell.
+	// Plain says what the run's correlation would have cost without gradients; nil where the run has none, or too few hard rows or
+	// too little memory to tell.
 	Plain *Plain `json:"plain,omitempty"`
 }
 
