@@ -88,8 +88,8 @@ func runEvaluate(cmd *cobra.Command, o *evaluateOptions) error {
 }
 
 func doEvaluate(cmd *cobra.Command, o *evaluateOptions) (*evaluate.Results, error) {
-	if o.rows < 2 || o.rows > store.MaxRows {
-		return nil, fault.Usagef("--rows %d: a correlation wants 2 rows or more, and %d at most", o.rows, store.MaxRows)
+	if err := o.check(); err != nil {
+		return nil, err
 	}
 	resources, err := o.resources.parse()
 	if err != nil {
@@ -117,9 +117,9 @@ func doEvaluate(cmd *cobra.Command, o *evaluateOptions) (*evaluate.Results, erro
 	if len(o.fractions) == 0 {
 		o.fractions = []float64{m.Fraction}
 	}
-	for i, f := range o.fractions {
-		if slices.Contains(o.fractions[:i], f) {
-			return nil, fault.Usagef("--fractions has %g twice", f)
+	for _, f := range o.fractions { // all of them, before any is measured
+		if err := o.checkFresh(&m, o.sampler(f)); err != nil {
+			return nil, err
 		}
 	}
 	if has, now := m.CurrentInstructionSet(), s.Engine.Set.Name; has != now {
@@ -151,16 +151,30 @@ func doEvaluate(cmd *cobra.Command, o *evaluateOptions) (*evaluate.Results, erro
 	return results, saveEvaluation(run, results, scatter)
 }
 
+// check refuses flags that cannot be meant.
+func (o *evaluateOptions) check() error {
+	if o.rows < 2 || o.rows > store.MaxRows {
+		return fault.Usagef("--rows %d: a correlation wants 2 rows or more, and %d at most", o.rows, store.MaxRows)
+	}
+	for i, f := range o.fractions {
+		if !(f > 0 && f < 1) {
+			return fault.Usagef("--fractions %v: want numbers between 0 and 1", f)
+		}
+		if slices.Contains(o.fractions[:i], f) {
+			return fault.Usagef("--fractions has %g twice", f)
+		}
+	}
+	return nil
+}
+
+// sampler draws the fresh rows of a fraction.
+func (o *evaluateOptions) sampler(fraction float64) ablate.Sampler {
+	return ablate.Sampler{Seed: o.seed, Purpose: ablate.Evaluate, Fraction: fraction}
+}
+
 // measure measures the fresh rows of one fraction that are not there yet and opens them all for reading.
 func (o *evaluateOptions) measure(cmd *cobra.Command, run *store.Run, s *study.Subject, fraction float64) (*store.Arrays, error) {
-	sampler := ablate.Sampler{Seed: o.seed, Purpose: ablate.Evaluate, Fraction: fraction}
-	if !(fraction > 0 && fraction < 1) {
-		return nil, fault.Usagef("--fractions %v: want numbers between 0 and 1", fraction)
-	}
-	m := run.Manifest()
-	if err := o.checkFresh(&m, sampler); err != nil {
-		return nil, err
-	}
+	m, sampler := run.Manifest(), o.sampler(fraction)
 	rows, err := run.EvaluationRows(fraction, o.seed, o.rows)
 	if err != nil {
 		return nil, err
