@@ -156,12 +156,12 @@ func (p demoPlan) run(cmd *cobra.Command, g *globals, w io.Writer, dir string) (
 
 // savedText says in plain words what the backward passes saved.
 func savedText(run string, p *evaluate.Plain) string {
-	rows, times := fmt.Sprintf("%.0f", p.Rows), fmt.Sprintf("%.1f", float64(p.Rows)/p.ForwardPasses)
+	times := fmt.Sprintf("%.1f", float64(p.Rows)/p.ForwardPasses)
 	if p.Extrapolated {
-		rows, times = "roughly "+roughly(float64(p.Rows)), roughly(float64(p.Rows)/p.ForwardPasses)
+		times = roughly(float64(p.Rows) / p.ForwardPasses)
 	}
 	return fmt.Sprintf("all this took the work of %.0f forward passes per image; only switching off, %s would be needed to\n            predict as well, %s times as many: %s",
-		p.ForwardPasses, rows, times, filepath.Join(run, filepath.FromSlash(costName)))
+		p.ForwardPasses, plainRows(p), times, filepath.Join(run, filepath.FromSlash(costName)))
 }
 
 func upperFirst(s string) string { return string(s[0]-'a'+'A') + s[1:] }

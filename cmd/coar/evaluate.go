@@ -41,7 +41,7 @@ example by example. The interval around the mean correlation is a 95 % percentil
 Measured rows are kept in RUN/evaluation and used again; results and figures are written beside them.
 
 Where the attributions rest on gradient rows, their cost is compared with that of regressing rows alone, from a learning curve on the
-run's own rows; what lies beyond these is marked as extrapolated.`,
+run's own rows, as far as these fit into --memory; what lies beyond its end is marked as extrapolated.`,
 		Args: oneRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.run = args[0]
@@ -79,7 +79,9 @@ func runEvaluate(cmd *cobra.Command, o *evaluateOptions) error {
 	if err := table(w, "fraction | rows | correlation | 95 % interval | quartiles | R² | slope | undefined", rows); err != nil {
 		return err
 	}
-	fmt.Fprintln(w, "* the fraction that the attributions were fitted at")
+	if slices.ContainsFunc(results.Fractions, func(f evaluate.Fraction) bool { return f.Trained }) {
+		fmt.Fprintln(w, "* the fraction that the attributions were fitted at")
+	}
 	if results.Plain != nil {
 		fmt.Fprintf(w, "\n%s\n", plainText(results.Plain))
 	}

@@ -132,9 +132,24 @@ func plainText(p *evaluate.Plain) string {
 	case math.IsNaN(rows) || math.IsInf(rows, 0):
 		return fmt.Sprintf("%s: what it would take cannot be told from %d rows", own, measured)
 	case p.Extrapolated:
-		return fmt.Sprintf("%s would take roughly %s rows for the same correlation, %s times as much (extrapolated from %d rows)", own, roughly(rows), roughly(rows/p.ForwardPasses), measured)
+		return fmt.Sprintf("%s would take %s rows for the same correlation, %s times as much (extrapolated from %d rows)", own, plainRows(p), roughly(rows/p.ForwardPasses), measured)
 	}
-	return fmt.Sprintf("%s takes %.0f rows for the same correlation, %.1f times as much (measured on the run's own rows)", own, rows, rows/p.ForwardPasses)
+	return fmt.Sprintf("%s takes %s rows for the same correlation, %.1f times as much (measured on the run's own rows)", own, plainRows(p), rows/p.ForwardPasses)
+}
+
+// plainRows words a finite number of rows that a regression of them alone takes. Rounded to two digits, what lies just beyond the rows that
+// were measured could be these, which were found too few; and the smallest regression that was tried may have more than it takes.
+func plainRows(p *evaluate.Plain) string {
+	rows, first, last := float64(p.Rows), p.Curve[0].Rows, p.Curve[len(p.Curve)-1].Rows
+	switch {
+	case p.Extrapolated && rows < 1.1*float64(last):
+		return fmt.Sprintf("a little over %d", last)
+	case p.Extrapolated:
+		return "roughly " + roughly(rows)
+	case rows <= float64(first):
+		return fmt.Sprintf("at most %d", first)
+	}
+	return fmt.Sprintf("%.0f", rows)
 }
 
 // plainFigure draws the comparison.

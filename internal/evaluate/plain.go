@@ -9,8 +9,9 @@ type Plain struct {
 	Curve       []CurvePoint `json:"curve"`       // of ridge regressions on the first rows of the run, ascending
 	// Rows is how many rows the regression takes for the run's correlation; null where nothing can be said.
 	Rows Number `json:"rows"`
-	// Extrapolated says that this lies beyond the rows that the run has, along rho² = m/(m+b) with the smallest b that a point
-	// of the curve has: a rough figure, in favour of the regression, whose correlation levels off below 1.
+	// Extrapolated says that this lies beyond the last point of the curve, along rho² = m/(m+b). Of the points' b it is the smallest
+	// by which the last point's rows are too few, as they were found to be: a rough figure, in favour of the regression, whose
+	// correlation levels off below 1.
 	Extrapolated bool `json:"extrapolated"`
 
 	HardRows      int     `json:"hard_rows"` // that the attributions rest on, as GradientRows
@@ -45,24 +46,31 @@ func (p *Plain) Solve() {
 		return
 	}
 	p.Extrapolated = true
-	p.Rows = Number(target * target / (1 - target*target) * p.half())
-	if n := len(p.Curve); n > 0 && p.Rows < Number(p.Curve[n-1].Rows) {
-		p.Rows = Number(p.Curve[n-1].Rows)
-	}
+	p.Rows = Number(p.odds() * p.half())
 }
 
 // At is the correlation that the extrapolation gives a regression on m rows; NaN where there is none.
 func (p *Plain) At(m float64) float64 { return math.Sqrt(m / (m + p.half())) }
 
+// odds is m/b of the extrapolation for the run's correlation.
+func (p *Plain) odds() float64 {
+	target := float64(p.Correlation)
+	return target * target / (1 - target*target)
+}
+
 // half is b of the extrapolation, the rows at which it predicts half the variance: the smallest of the points', since those of few
-// rows are noisy; NaN where no point's correlation is positive.
+// rows are noisy, but for those that contradict the last point by reaching the run's correlation before it, as where the curve
+// levels off; NaN where no point is left.
 func (p *Plain) half() float64 {
-	least := math.NaN()
-	for _, at := range p.Curve {
-		if rho := float64(at.Correlation); rho > 0 {
-			if b := float64(at.Rows) * (1/(rho*rho) - 1); !(b >= least) {
-				least = b
-			}
+	least, last := math.NaN(), len(p.Curve)-1
+	for i, at := range p.Curve {
+		rho := float64(at.Correlation)
+		if rho <= 0 {
+			continue
+		}
+		b := float64(at.Rows) * (1/(rho*rho) - 1)
+		if beyond := i == last || p.odds()*b > float64(p.Curve[last].Rows); beyond && !(b >= least) {
+			least = b
 		}
 	}
 	return least

@@ -2,6 +2,7 @@ package evaluate
 
 import (
 	"math"
+	"math/rand/v2"
 	"testing"
 )
 
@@ -48,8 +49,33 @@ func TestPlainRows(t *testing.T) {
 	if noisy.Solve(); math.Abs(float64(noisy.Rows)/rows(0.7)-1) > 1e-9 || !noisy.Extrapolated {
 		t.Errorf("a noisy end: %v rows, want %v", noisy.Rows, rows(0.7))
 	}
+	// A curve that levels off is not taken to reach by 300 rows what it did not: what a steeper point says is dropped.
+	level := Plain{Correlation: 0.9038, Curve: []CurvePoint{{75, 0.85}, {150, 0.89}, {300, 0.9015}}}
+	if level.Solve(); !(level.Rows > 300 && level.Rows < 320) || !level.Extrapolated {
+		t.Errorf("a curve that levels off: %v rows, want some more than 300", level.Rows)
+	}
+	lost := Plain{Correlation: 0.51, Curve: []CurvePoint{{50, 0.5}, {100, -0.1}}}
+	if lost.Solve(); !math.IsNaN(float64(lost.Rows)) || !lost.Extrapolated {
+		t.Errorf("a curve that says nothing at its end: %v rows", lost.Rows)
+	}
 	first := Plain{Correlation: 0.1, Curve: curveOf(b, 100, 200)}
 	if first.Solve(); first.Rows != 100 || first.Extrapolated {
 		t.Errorf("a target below the curve: %v rows", first.Rows)
+	}
+}
+
+// Whatever the curve, an extrapolation lies beyond its end, where it has the run's correlation.
+func TestPlainExtrapolatesBeyond(t *testing.T) {
+	const seed = 5
+	rng := rand.New(rand.NewPCG(seed, 0))
+	for range 1000 {
+		p := Plain{Correlation: Number(0.99 * rng.Float64())}
+		for m := 50; m <= 400; m *= 2 {
+			p.Curve = append(p.Curve, CurvePoint{m, p.Correlation * Number(1-0.3*rng.Float64())})
+		}
+		p.Solve()
+		if at := p.At(float64(p.Rows)); !p.Extrapolated || !(p.Rows > 400*(1-1e-9)) || math.Abs(at-float64(p.Correlation)) > 1e-9 {
+			t.Fatalf("seed %d: %+v: correlation %g there", seed, p, at)
+		}
 	}
 }
