@@ -140,6 +140,9 @@ func (o *fitOptions) parse() error {
 	if o.fit.PathLength < 1 || !(o.fit.PathRatio > 0 && o.fit.PathRatio < 1) || !(o.fit.ValFraction >= 0 && o.fit.ValFraction <= 0.9) {
 		return fault.Usagef("want --path-length from 1 on, --path-ratio between 0 and 1, --val-fraction from 0 to 0.9")
 	}
+	if err := checkWorkers(o.fit.Workers); err != nil {
+		return err
+	}
 	memory, err := bytesOf(o.memory)
 	if err != nil {
 		return fault.Usagef("--memory: %v", err)

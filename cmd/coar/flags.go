@@ -28,10 +28,21 @@ func (r *resourceFlags) parse() (study.Resources, error) {
 	if err != nil {
 		return study.Resources{}, fault.Usagef("--memory: %v", err)
 	}
-	if r.batch < 0 || r.batch > 1024 || r.workers < 0 || r.workers > 4096 {
-		return study.Resources{}, fault.Usagef("--batch wants 0 to 1024 and --workers 0 to 4096, not %d and %d", r.batch, r.workers)
+	if r.batch < 0 || r.batch > 1024 {
+		return study.Resources{}, fault.Usagef("--batch %d: want 0 to 1024", r.batch)
+	}
+	if err := checkWorkers(r.workers); err != nil {
+		return study.Resources{}, err
 	}
 	return study.Resources{Workers: r.workers, Batch: r.batch, Memory: memory}, nil
+}
+
+// checkWorkers refuses a number of --workers that cannot be meant.
+func checkWorkers(n int) error {
+	if n < 0 || n > 4096 {
+		return fault.Usagef("--workers %d: want 0 to 4096", n)
+	}
+	return nil
 }
 
 // addRelocation adds the flags that say where a run's files are now.
