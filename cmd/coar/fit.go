@@ -143,10 +143,7 @@ func (o *fitOptions) parse() error {
 	if err := checkWorkers(o.fit.Workers); err != nil {
 		return err
 	}
-	memory, err := bytesOf(o.memory)
-	if err != nil {
-		return fault.Usagef("--memory: %v", err)
-	}
-	o.fit.Memory = memory
-	return nil
+	var err error
+	o.fit.Memory, err = parseMemory(o.memory)
+	return err
 }

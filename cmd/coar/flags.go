@@ -1,6 +1,7 @@
 package main
 
 import (
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -24,9 +25,9 @@ func (r *resourceFlags) add(cmd *cobra.Command) {
 }
 
 func (r *resourceFlags) parse() (study.Resources, error) {
-	memory, err := bytesOf(r.memory)
+	memory, err := parseMemory(r.memory)
 	if err != nil {
-		return study.Resources{}, fault.Usagef("--memory: %v", err)
+		return study.Resources{}, err
 	}
 	if r.batch < 0 || r.batch > 1024 {
 		return study.Resources{}, fault.Usagef("--batch %d: want 0 to 1024", r.batch)
@@ -43,6 +44,22 @@ func checkWorkers(n int) error {
 		return fault.Usagef("--workers %d: want 0 to 4096", n)
 	}
 	return nil
+}
+
+// sizePattern is a decimal number and perhaps a unit. What strconv reads beyond that, such as 0x1p30 or Inf, is no size.
+var sizePattern = regexp.MustCompile(`^([0-9]*\.?[0-9]+) ?([A-Za-z]*)$`)
+
+// parseMemory reads the bytes of a --memory such as 4GB, 512MB or 1.5GiB.
+func parseMemory(s string) (int64, error) {
+	scale := map[string]float64{"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+	if parts := sizePattern.FindStringSubmatch(s); parts != nil {
+		v, err := strconv.ParseFloat(parts[1], 64)
+		v *= scale[strings.ToUpper(parts[2])] // 0 for an unknown unit
+		if err == nil && v >= 1 && v <= 1<<62 {
+			return int64(v), nil
+		}
+	}
+	return 0, fault.Usagef("--memory %q: want a size from 1B on, such as 4GB", s)
 }
 
 // addRelocation adds the flags that say where a run's files are now.

@@ -36,23 +36,6 @@ func percent(part, whole int) string {
 	return fmt.Sprintf("%d of %d (%.2f %%)", part, whole, 100*float64(part)/float64(whole))
 }
 
-// bytesOf reads a size such as 4GB, 512MB or 1.5GiB.
-func bytesOf(s string) (int64, error) {
-	var v float64
-	var unit string
-	if _, err := fmt.Sscanf(strings.TrimSpace(s), "%f%s", &v, &unit); err != nil && unit == "" {
-		if _, err := fmt.Sscanf(s, "%f", &v); err != nil {
-			return 0, fmt.Errorf("want a size such as 4GB, not %q", s)
-		}
-	}
-	scale := map[string]float64{"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
-	f, ok := scale[strings.ToUpper(unit)]
-	if !ok || !(v > 0) || v*f > 1<<62 {
-		return 0, fmt.Errorf("want a size such as 4GB, not %q", s)
-	}
-	return int64(v * f), nil
-}
-
 // roughly words a positive number with two significant digits.
 func roughly(x float64) string {
 	exponent := math.Floor(math.Log10(x)) - 1
