@@ -15,7 +15,7 @@ import (
 
 // applyConfig sets flags from a TOML file: keys at the top are flags of whatever command runs, keys in a table named
 // after a command are flags of that one and win over those at the top. A flag on the command line wins over both; a key that
-// is no flag is an error.
+// is no flag is an error, in another command's table, too: who misspells one should not learn of it from that command's results.
 func applyConfig(cmd *cobra.Command, file string) error {
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -31,9 +31,11 @@ func applyConfig(cmd *cobra.Command, file string) error {
 		flags = map[string]any{}
 	}
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
-		_, nested := keys[key].(map[string]any)
-		if nested && !isCommand(cmd.Root(), key) {
-			return fault.Usagef("%s: table [%s] names no command", file, key)
+		table, nested := keys[key].(map[string]any)
+		if nested {
+			if err := checkTable(cmd.Root(), file, key, table); err != nil {
+				return err
+			}
 		}
 		if _, given := own[key]; !nested && !given {
 			flags[key] = keys[key]
@@ -47,20 +49,31 @@ func applyConfig(cmd *cobra.Command, file string) error {
 	return nil
 }
 
-func isCommand(root *cobra.Command, name string) bool {
+// checkTable refuses a table that is named after no command, and keys in it that are no flags of its command.
+func checkTable(root *cobra.Command, file, name string, table map[string]any) error {
 	for _, c := range root.Commands() {
-		if c.Name() == name {
-			return true
+		if c.Name() != name {
+			continue
 		}
+		for _, key := range slices.Sorted(maps.Keys(table)) {
+			if c.Flag(key) == nil {
+				return notAFlag(c, file, key)
+			}
+		}
+		return nil
 	}
-	return false
+	return fault.Usagef("%s: table [%s] names no command", file, name)
+}
+
+func notAFlag(cmd *cobra.Command, file, key string) error {
+	return fault.Usagef("%s: %q is no flag of %s", file, key, cmd.CommandPath())
 }
 
 // setFlag gives a flag the value of the file unless the command line gave one.
 func setFlag(cmd *cobra.Command, file, key string, value any) error {
 	flag := cmd.Flags().Lookup(key)
 	if flag == nil {
-		return fault.Usagef("%s: %q is no flag of %s", file, key, cmd.CommandPath())
+		return notAFlag(cmd, file, key)
 	}
 	if flag.Changed {
 		return nil
