@@ -90,5 +90,16 @@ func setFlag(cmd *cobra.Command, file, key string, value any) error {
 			return fault.Usagef("%s: %s = %v: %v", file, key, v, err)
 		}
 	}
-	return nil
+	return cmd.Flags().SetAnnotation(key, fromConfig, nil)
+}
+
+// fromConfig annotates flags whose value is a configuration file's.
+const fromConfig = "coar_from_config"
+
+// onCommandLine says whether the command line gave a flag. What a configuration file says is meant for every use of its command,
+// so of flags that have no meaning in one of them only these are a mistake.
+func onCommandLine(cmd *cobra.Command, name string) bool {
+	flag := cmd.Flags().Lookup(name)
+	_, config := flag.Annotations[fromConfig]
+	return flag.Changed && !config
 }

@@ -25,17 +25,24 @@ func newInspect(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "inspect FILE|RUN",
 		Short: "Show a checkpoint's architecture and components, or a run's state with a full check",
-		Args:  oneRun,
+		Long: `Shows a checkpoint's architecture and components, or a run's state with a full check of its files. --arch, --heads, --include
+and --exclude say how to read a checkpoint; a run has settled that.`,
+		Args: oneRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.path = args[0]
 			info, err := os.Stat(o.path)
 			if err != nil {
 				return fault.InFile(o.path, "%v", err)
 			}
-			if info.IsDir() {
-				return inspectRun(cmd, o)
+			if !info.IsDir() {
+				return inspectCheckpoint(cmd, o)
 			}
-			return inspectCheckpoint(cmd, o)
+			for _, name := range []string{"arch", "heads", "include", "exclude"} {
+				if onCommandLine(cmd, name) {
+					return fault.Usagef("%s is a run, and --%s is for checkpoints; coar inspect FILE takes it", o.path, name)
+				}
+			}
+			return inspectRun(cmd, o)
 		},
 	}
 	cmd.Flags().StringVar(&o.model.Arch, "arch", "auto", "architecture; auto recognises it from the tensors")
