@@ -57,7 +57,8 @@ default 3200). The gradient attributions have not seen the hard rows; coar fit t
 
 Images: cifar10:DIR|FILE.bin, idx:DIR (MNIST, Fashion-MNIST), imagefolder:DIR, npy:IMAGES.npy,LABELS.npy.
 Examples: 0-99,120 (dataset positions), class:cat, errors, correct, file:ids.txt, every:10, all.`,
-		Args: oneRun,
+		Annotations: map[string]string{goesOn: ""},
+		Args:        oneRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.run, o.given = args[0], cmd.Flags().Changed
 			return runAblate(cmd, o)

@@ -26,6 +26,7 @@ func newDemo(g *globals) *cobra.Command {
 		Short: "Do all of it on embedded networks and images",
 		Long: `Ablates, fits, evaluates, shows and edits a ResNet-20 and a small vision transformer, both trained on
 Fashion-MNIST and embedded with 500 test images, in DIR/resnet and DIR/vit (default DIR: coar-demo).`,
+		Annotations: map[string]string{goesOn: ""},
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return fault.Usagef("coar demo takes at most one argument: the directory to work in")

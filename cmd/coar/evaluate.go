@@ -42,7 +42,8 @@ Measured rows are kept in RUN/evaluation and used again; results and figures are
 
 Where the attributions rest on gradient rows, their cost is compared with that of regressing rows alone, from a learning curve on the
 run's own rows, as far as these fit into --memory; what lies beyond its end is marked as extrapolated.`,
-		Args: oneRun,
+		Annotations: map[string]string{goesOn: ""},
+		Args:        oneRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.run = args[0]
 			return runEvaluate(cmd, o)

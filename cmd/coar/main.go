@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"github.com/spf13/cobra"
 	_ "go4.org/unsafe/assume-no-moving-gc" // gorgonia does not start without this release of it
 
 	"coar/internal/fault"
@@ -35,14 +36,25 @@ func execute(args []string) int {
 	defer stop()
 	root := newRoot()
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	switch {
 	case err == nil:
 		return 0
 	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
-		fmt.Fprintln(os.Stderr, "coar: interrupted; the same command goes on where it stopped")
+		fmt.Fprintln(os.Stderr, "coar: interrupted;", afterInterrupt(cmd))
 		return exitInterrupted
 	}
 	fmt.Fprintln(os.Stderr, "coar:", err)
 	return int(fault.KindOf(err))
+}
+
+// goesOn annotates commands that keep what they have measured when they are interrupted.
+const goesOn = "coar_goes_on"
+
+// afterInterrupt says what the same command does next. Those that do not go on write nothing before all of it is there.
+func afterInterrupt(cmd *cobra.Command) string {
+	if _, ok := cmd.Annotations[goesOn]; ok {
+		return "the same command goes on where it stopped"
+	}
+	return "nothing was changed, the same command begins again"
 }
