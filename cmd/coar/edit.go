@@ -175,7 +175,7 @@ func doEdit(cmd *cobra.Command, o *editOptions) (*edit.Record, error) {
 			"after", percent(outcome.Chosen.Choosing.Correct, outcome.Chosen.Choosing.Total))
 	}
 	if !outcome.Found && s.k != "auto" {
-		return record, fmt.Errorf("ablating %s components does not make %s right; %s has what was measured%s", s.k, o.fix, filepath.Join(o.run, folder), kept)
+		return record, fmt.Errorf("ablating %s does not make %s right; %s has what was measured%s", components(outcome.Chosen.K), o.fix, filepath.Join(o.run, folder), kept)
 	}
 	if !outcome.Found {
 		return record, fmt.Errorf("no number of components makes %s right while accuracy on the choosing set falls by at most %g; %s has the curve%s", o.fix, o.maxDrop, filepath.Join(o.run, folder), kept)
