@@ -170,9 +170,8 @@ func doEdit(cmd *cobra.Command, o *editOptions) (*edit.Record, error) {
 	if err := s.save(run, folder, record, outcome); err != nil {
 		return nil, err
 	}
-	if floor := outcome.Curve[0].Choosing.Value() - o.maxDrop; outcome.Found && outcome.Chosen.Choosing.Value() < floor {
-		slog.Warn("accuracy on the choosing set falls by more than --max-drop, which only -k auto heeds", "before", percent(outcome.Curve[0].Choosing.Correct, outcome.Curve[0].Choosing.Total),
-			"after", percent(outcome.Chosen.Choosing.Correct, outcome.Chosen.Choosing.Total))
+	if before, after := outcome.Curve[0].Choosing, outcome.Chosen.Choosing; outcome.Found && s.k != "auto" && !(edit.Limits{MaxDrop: o.maxDrop}).Affordable(before, after) {
+		slog.Warn("accuracy on the choosing set falls by more than --max-drop, which only -k auto heeds", "before", percent(before.Correct, before.Total), "after", percent(after.Correct, after.Total))
 	}
 	if !outcome.Found && s.k != "auto" {
 		return record, fmt.Errorf("ablating %s does not make %s right; %s has what was measured%s", components(outcome.Chosen.K), o.fix, filepath.Join(o.run, folder), kept)

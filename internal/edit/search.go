@@ -33,6 +33,13 @@ type Limits struct {
 	MaxDrop float64
 }
 
+// Affordable reports whether accuracy on the choosing set falls by at most MaxDrop. It compares counts, so that a drop of
+// exactly MaxDrop is allowed whatever the rounding.
+func (l Limits) Affordable(intact, after Accuracy) bool {
+	lost := float64(intact.Correct - after.Correct)
+	return lost <= l.MaxDrop*float64(after.Total)+1e-9
+}
+
 // Outcome is what a search measured and what it settled on.
 type Outcome struct {
 	Found  bool
@@ -135,15 +142,9 @@ func (s *search) try(ctx context.Context, k int) (bool, error) {
 		return false, fmt.Errorf("edit: with %d components ablated the choosing set had %d examples, with none %d",
 			k, m.Choosing.Total, s.intact.Choosing.Total)
 	}
-	if !s.affordable(m.Choosing) {
+	if !s.limits.Affordable(s.intact.Choosing, m.Choosing) {
 		return false, nil
 	}
 	s.outcome.Found, s.outcome.Chosen = true, m
 	return true, nil
-}
-
-// affordable compares counts, so that a drop of exactly MaxDrop is allowed whatever the rounding.
-func (s *search) affordable(after Accuracy) bool {
-	lost := float64(s.intact.Choosing.Correct - after.Correct)
-	return lost <= s.limits.MaxDrop*float64(after.Total)+1e-9
 }

@@ -159,3 +159,19 @@ func TestSearchErrors(t *testing.T) {
 		}
 	}
 }
+
+// In floating point 4/5 - 0.2 is more than 3/5; of five examples, a drop of 0.2 is one all the same.
+func TestAffordableCounts(t *testing.T) {
+	for _, c := range []struct {
+		before, after, total int
+		maxDrop              float64
+		want                 bool
+	}{
+		{4, 3, 5, 0.2, true}, {4, 3, 5, 0.19, false}, {4, 2, 5, 0.2, false}, {10, 3, 10, 0.7, true}, {3, 4, 5, 0, true}, {0, 0, 0, 0, true},
+	} {
+		before, after := Accuracy{c.before, c.total}, Accuracy{c.after, c.total}
+		if got := (Limits{MaxDrop: c.maxDrop}).Affordable(before, after); got != c.want {
+			t.Errorf("from %d to %d of %d, max drop %g: %v, want %v", c.before, c.after, c.total, c.maxDrop, got, c.want)
+		}
+	}
+}
