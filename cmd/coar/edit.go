@@ -44,7 +44,8 @@ func newEdit(g *globals) *cobra.Command {
 		Long: `Ranks components by how much more they speak against the example than against reference examples, and ablates
 the fewest of them that make it right while accuracy on a choosing set falls by at most --max-drop; with -k so many, whatever
 that does to accuracy. The result is measured once on a hold-out set. RUN/edits/NAME receives edit.json, edited.safetensors and
-curve.png. Where no edit is found and NAME has one already, that stays, and RUN/edits/NAME-not-found receives the others.`,
+curve.png. Where no edit is found and NAME has one already, that stays, and RUN/edits/NAME-not-found receives the others,
+or NAME-not-found-not-found where that has one, too, and so on.`,
 		Args: oneRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.run = args[0]
@@ -162,10 +163,12 @@ func doEdit(cmd *cobra.Command, o *editOptions) (*edit.Record, error) {
 		return nil, err
 	}
 	kept := ""
-	if _, err := os.Stat(filepath.Join(o.run, folder, editedName)); err == nil && !outcome.Found {
-		kept = fmt.Sprintf(" and %s the edit of before", filepath.Join(o.run, folder))
-		folder += "-not-found"
-		record.Name += "-not-found"
+	if own := folder; !outcome.Found {
+		for hasCheckpoint(o.run, folder) { // NAME-not-found can be the --name of another edit
+			kept = fmt.Sprintf(" and %s the edit of before", filepath.Join(o.run, own))
+			folder += "-not-found"
+			record.Name += "-not-found"
+		}
 	}
 	if err := s.save(run, folder, record, outcome); err != nil {
 		return nil, err
@@ -204,6 +207,12 @@ func (o *editOptions) check() error {
 
 // editedName is the checkpoint that an edit leads to.
 const editedName = "edited.safetensors"
+
+// hasCheckpoint reports whether a folder of the run holds an edit that was found.
+func hasCheckpoint(run, folder string) bool {
+	_, err := os.Stat(filepath.Join(run, filepath.FromSlash(folder), editedName))
+	return err == nil
+}
 
 // save writes the edit's files; the checkpoint only where a k was found.
 func (s *session) save(run *store.Run, folder string, r *edit.Record, o edit.Outcome) error {
