@@ -214,11 +214,8 @@ func hasCheckpoint(run, folder string) bool {
 	return err == nil
 }
 
-// save writes the edit's files; the checkpoint only where a k was found.
+// save writes the edit's files; the checkpoint only where a k was found. Where none was, the folder has no checkpoint.
 func (s *session) save(run *store.Run, folder string, r *edit.Record, o edit.Outcome) error {
-	if err := os.MkdirAll(filepath.Join(run.Path(), filepath.FromSlash(folder)), 0o777); err != nil {
-		return fmt.Errorf("edit: %w", err)
-	}
 	base := o.Curve[0].Choosing.Value()
 	curve := report.EditCurve{Title: fmt.Sprintf("Fixing example %s (%s)", s.fix, r.Targets[0].Label), Subtitle: "the first k components of the ranking ablated", Chosen: -1, Floor: base - s.maxDrop}
 	if o.Found {
@@ -231,26 +228,20 @@ func (s *session) save(run *store.Run, folder string, r *edit.Record, o edit.Out
 		}
 		curve.Points = append(curve.Points, p)
 	}
-	checkpoint := folder + "/" + editedName
-	if err := run.Remove(checkpoint); err != nil { // of an earlier edit of this name, which edit.json will not describe
-		return err
-	}
-	names := []string{folder + "/edit.json", folder + "/curve.png"}
-	if err := run.WriteFile(names[0], r.Write); err != nil {
-		return err
-	}
-	if err := run.WriteFile(names[1], curve.Figure().WritePNG); err != nil {
-		return err
-	}
+	files := []store.File{{Name: "edit.json", Fill: r.Write}, {Name: "curve.png", Fill: curve.Figure().WritePNG}}
 	if o.Found {
 		zero := map[string][]int{}
 		for _, c := range r.Components {
 			zero[c.Key] = append(zero[c.Key], c.Row)
 		}
-		if err := s.subject.File.WriteEdited(filepath.Join(run.Path(), filepath.FromSlash(checkpoint)), zero, s.subject.Model.Aliases); err != nil {
-			return err
-		}
-		names = append(names, checkpoint)
+		files = append(files, store.File{Name: editedName, Fill: func(w io.Writer) error { return s.subject.File.WriteEdited(w, zero, s.subject.Model.Aliases) }})
+	}
+	if err := run.WriteTogether(folder, files...); err != nil { // an earlier edit of this name stays whole until all are written
+		return err
+	}
+	var names []string
+	for _, f := range files {
+		names = append(names, folder+"/"+f.Name)
 	}
 	return run.Seal(names...)
 }

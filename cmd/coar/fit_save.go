@@ -75,53 +75,53 @@ func (f *fitFiles) abort() {
 var staleAfterFit = []string{store.EvaluationName, "evaluation/evaluation.csv", "evaluation/scatter.png", "evaluation/correlation.png", costName}
 
 // save writes the results and seals them. All are on the disk before anything of an earlier fit goes, so that a full one loses
-// nothing. Then the earlier attributions go first and the new ones come last: stopped in between, there are none, rather than
-// some beside the intercepts of another fit.
-func (f *fitFiles) save(report *study.Fit) (err error) {
-	var staged []*store.Staged
-	defer func() {
-		if err != nil {
-			for _, s := range staged {
-				s.Abort() // as in abort
-			}
-		}
-	}()
-	stage := func(s *store.Staged, err error) error {
-		if s != nil {
-			staged = append(staged, s)
-		}
-		if err != nil {
-			return err
-		}
-		return s.Finish()
-	}
-	numbers := func(name string, values []float32) (*store.Staged, error) {
-		a, err := f.dir.CreateArray(name, npy.Float32, len(values))
-		if err != nil {
-			return nil, err
-		}
-		return a.Staged, a.WriteRowsFloat32(0, values)
-	}
-	err = errors.Join(stage(numbers(store.InterceptName, f.intercepts)), stage(numbers(store.LambdaName, f.lambdas)), stage(f.dir.CreateJSON(store.FitName, report)))
-	names := []string{store.InterceptName, store.LambdaName, store.FitName}
-	if f.errors != nil && err == nil {
-		err = stage(f.errors.Staged, nil)
-		names = append(names, store.ErrorsName)
-	}
-	if err == nil {
-		err = stage(f.theta.Staged, nil)
-		names = append(names, store.AttributionsName)
-	}
-	if err == nil {
-		err = f.dropEarlier()
-	}
-	for i := 0; i < len(staged) && err == nil; i++ {
-		err = staged[i].Commit()
-	}
+// nothing. Attributions go first and come last: stopped in between, there are none, rather than some beside the intercepts of
+// another fit.
+func (f *fitFiles) save(report *study.Fit) error {
+	intercepts, err := f.numbers(store.InterceptName, f.intercepts)
 	if err != nil {
 		return err
 	}
+	defer intercepts.Abort() // as in abort
+	lambdas, err := f.numbers(store.LambdaName, f.lambdas)
+	if err != nil {
+		return err
+	}
+	defer lambdas.Abort()
+	described, err := f.dir.CreateJSON(store.FitName, report)
+	if err != nil {
+		return err
+	}
+	defer described.Abort()
+	staged := []*store.Staged{f.theta.Staged, intercepts, lambdas, described}
+	names := []string{store.AttributionsName, store.InterceptName, store.LambdaName, store.FitName}
+	if f.errors != nil {
+		staged, names = append(staged, f.errors.Staged), append(names, store.ErrorsName)
+	}
+	for _, s := range staged {
+		if err := s.Finish(); err != nil {
+			return err
+		}
+	}
+	if err := f.dropEarlier(); err != nil {
+		return err
+	}
+	if err := f.dir.CommitTogether(staged...); err != nil {
+		return err
+	}
 	return f.dir.Seal(names...)
+}
+
+// numbers starts an array of one value for each example.
+func (f *fitFiles) numbers(name string, values []float32) (*store.Staged, error) {
+	a, err := f.dir.CreateArray(name, npy.Float32, len(values))
+	if err != nil {
+		return nil, err
+	}
+	if err := a.WriteRowsFloat32(0, values); err != nil {
+		return nil, errors.Join(err, a.Abort())
+	}
+	return a.Staged, nil
 }
 
 // dropEarlier removes the attributions of an earlier fit and what rests on them.

@@ -12,17 +12,17 @@ import (
 	"coar/internal/fault"
 )
 
-// WriteEdited writes a copy of the checkpoint to path as .safetensors, with rows of some tensors set to zero.
+// WriteEdited writes a copy of the checkpoint to w as .safetensors, with rows of some tensors set to zero.
 //
 // The copy has every tensor of the file, buffers included, under its original key (with "module." where the file has
 // it), in the same order and with the same element type, shape and bytes; views become contiguous. zero lists rows,
 // that is indices of dimension 0, by normalised key; they are zeroed in the tensor of that key and in those of its
-// aliases, so far as the file has them. path is replaced atomically, once everything has been written and synced.
+// aliases, so far as the file has them.
 //
 // Cost:   a buffer of 256 kB; see each for tensors that are not contiguous.
 // Errors: fault.Conflict for a key that the file has under no name, for a row that it does not have, and for an element
 // type that safetensors does not know; those of reading and writing.
-func (f *File) WriteEdited(path string, zero map[string][]int, aliases map[string][]string) error {
+func (f *File) WriteEdited(w io.Writer, zero map[string][]int, aliases map[string][]string) error {
 	rows, err := f.zeroRows(zero, aliases)
 	if err != nil {
 		return err
@@ -42,18 +42,17 @@ func (f *File) WriteEdited(path string, zero map[string][]int, aliases map[strin
 	if err != nil {
 		return err
 	}
-	return replaceFile(path, func(w *bufio.Writer) error {
-		if _, err := w.Write(header); err != nil {
-			return err
+	buffered := bufio.NewWriterSize(w, chunkBytes)
+	if _, err := buffered.Write(header); err != nil {
+		return err
+	}
+	for _, i := range dataOrder(entries) {
+		t := f.tensors[i]
+		if err := t.writeZeroing(buffered, rows[t]); err != nil {
+			return fmt.Errorf("tensor %s: %w", quote(t.key), err)
 		}
-		for _, i := range dataOrder(entries) {
-			t := f.tensors[i]
-			if err := t.writeZeroing(w, rows[t]); err != nil {
-				return fmt.Errorf("tensor %s: %w", quote(t.key), err)
-			}
-		}
-		return nil
-	})
+	}
+	return buffered.Flush()
 }
 
 // zeroRows resolves the rows to be zeroed to the tensors that hold them, sorted.

@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/hex"
 	"errors"
@@ -12,6 +13,11 @@ import (
 
 	"coar/internal/fault"
 )
+
+// writeEdited writes an edited copy to path.
+func writeEdited(f *File, path string, zero map[string][]int, aliases map[string][]string) error {
+	return replaceFile(path, func(w *bufio.Writer) error { return f.WriteEdited(w, zero, aliases) })
+}
 
 // originals are the keys as in the file.
 func originals(f *File) []string {
@@ -26,7 +32,7 @@ func TestACopyHasTheSameTensorsByteForByte(t *testing.T) {
 	for name, want := range goldens(t) {
 		f := open(t, filepath.Join("testdata", name))
 		path := filepath.Join(t.TempDir(), "copy.safetensors")
-		if err := f.WriteEdited(path, nil, nil); err != nil {
+		if err := writeEdited(f, path, nil, nil); err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
@@ -40,7 +46,7 @@ func TestACopyHasTheSameTensorsByteForByte(t *testing.T) {
 			}
 		}
 		again := path + "2"
-		if err := c.WriteEdited(again, nil, nil); err != nil {
+		if err := writeEdited(c, again, nil, nil); err != nil {
 			t.Fatal(err)
 		}
 		if o := open(t, again); o.SHA256() != c.SHA256() {
@@ -51,7 +57,7 @@ func TestACopyHasTheSameTensorsByteForByte(t *testing.T) {
 
 func TestEveryTensorOfACopyIsAligned(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "copy.safetensors")
-	if err := open(t, filepath.Join("testdata", "types_legacy.pt")).WriteEdited(path, nil, nil); err != nil {
+	if err := writeEdited(open(t, filepath.Join("testdata", "types_legacy.pt")), path, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	b, err := os.ReadFile(path)
@@ -72,7 +78,7 @@ func TestEveryTensorOfACopyIsAligned(t *testing.T) {
 
 func TestMetadataIsKept(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "copy.safetensors")
-	if err := open(t, filepath.Join("testdata", "mixed.safetensors")).WriteEdited(path, nil, nil); err != nil {
+	if err := writeEdited(open(t, filepath.Join("testdata", "mixed.safetensors")), path, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	if m := open(t, path).metadata; len(m) != 2 || m["format"] != "pt" || m["note"] != "kept" {
@@ -84,7 +90,7 @@ func TestEditingZeroesTheRowsOfATensorAndItsAliasesAlone(t *testing.T) {
 	f := open(t, filepath.Join("testdata", "wrapped_legacy.th"))
 	path := filepath.Join(t.TempDir(), "edited.safetensors")
 	alias := map[string][]string{"block0.conv.weight": {"layer.0.conv.weight", "absent"}, "other": {"head.bias"}}
-	if err := f.WriteEdited(path, map[string][]int{"block0.conv.weight": {2, 0}, "other": {1}}, alias); err != nil {
+	if err := writeEdited(f, path, map[string][]int{"block0.conv.weight": {2, 0}, "other": {1}}, alias); err != nil {
 		t.Fatal(err)
 	}
 	e := open(t, path)
@@ -111,7 +117,7 @@ func TestRowsAcrossPartsAreZeroedWhole(t *testing.T) {
 	f := saved(t, counting("w", 1, rows, columns))
 	for _, zero := range [][]int{{0}, {6}, {1, 2, 5}, {3, 3}, {0, 1, 2, 3, 4, 5, 6}} {
 		path := filepath.Join(t.TempDir(), "edited.safetensors")
-		if err := f.WriteEdited(path, map[string][]int{"w": zero}, nil); err != nil {
+		if err := writeEdited(f, path, map[string][]int{"w": zero}, nil); err != nil {
 			t.Fatal(err)
 		}
 		got, err := open(t, path).Float32("w")
@@ -134,13 +140,13 @@ func TestEditsThatCannotBeMeantAreRefused(t *testing.T) {
 	f := open(t, filepath.Join("testdata", "types_zip.pt"))
 	path := filepath.Join(t.TempDir(), "edited.safetensors")
 	for _, zero := range []map[string][]int{{"absent": {0}}, {"f16": {2}}, {"f16": {-1}}, {"f32": {0}}, {"empty": {0}}} {
-		if err := f.WriteEdited(path, zero, nil); fault.KindOf(err) != fault.Conflict {
+		if err := writeEdited(f, path, zero, nil); fault.KindOf(err) != fault.Conflict {
 			t.Errorf("%v: %v", zero, err)
 		}
 	}
 	double := zipBytes(t, pickled(pDict(pText("z"), pTensor(pStorage("ComplexDoubleStorage", "0", 1), 0, pInts(1), pInts(1)))), map[string][]byte{"data/0": make([]byte, 16)})
 	c := open(t, write(t, "c.pt", double))
-	if err := c.WriteEdited(path, nil, nil); fault.KindOf(err) != fault.Conflict {
+	if err := writeEdited(c, path, nil, nil); fault.KindOf(err) != fault.Conflict {
 		t.Errorf("%v", err)
 	}
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
@@ -158,7 +164,7 @@ func TestAFailedWriteLeavesTheOldFileAlone(t *testing.T) {
 	if err := os.Truncate(f.Path(), 100); err != nil { // the data can no longer be read
 		t.Fatal(err)
 	}
-	if err := f.WriteEdited(path, nil, nil); err == nil {
+	if err := writeEdited(f, path, nil, nil); err == nil {
 		t.Error("a truncated file was copied")
 	}
 	left, err := os.ReadDir(dir)
@@ -172,7 +178,7 @@ func TestAFailedWriteLeavesTheOldFileAlone(t *testing.T) {
 
 func TestAFileCanBeReplacedByItsEdit(t *testing.T) {
 	f := saved(t, counting("w", 1, 2, 2))
-	if err := f.WriteEdited(f.Path(), map[string][]int{"w": {0}}, nil); err != nil {
+	if err := writeEdited(f, f.Path(), map[string][]int{"w": {0}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if v, err := open(t, f.Path()).Float32("w"); err != nil || !slices.Equal(v, []float32{0, 0, 3, 4}) {

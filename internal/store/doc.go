@@ -9,6 +9,7 @@
 //	Run.AddGradients, Run.Gradients    lots of gradient rows: *Gradients, Commit stores examples, Hold part of one
 //	Lock(dir)                          *Dir, for results in a bare directory; a Run is a Dir
 //	Dir.WriteFloat32, WriteInt32, WriteFile, CreateArray, CreateJSON     result files, replaced atomically
+//	Dir.WriteTogether, CommitTogether  several files, the first of which describes the others
 //	Dir.Seal(names...)                 records digests of finished files: Run.Files, Rows.Files, the results' names
 //	Dir.Close                          gives the lock up
 //
