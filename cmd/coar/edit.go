@@ -136,6 +136,9 @@ func doEdit(cmd *cobra.Command, o *editOptions) (*edit.Record, error) {
 	if s.target, err = study.FindExample(&s.manifest, o.fix); err != nil {
 		return nil, err
 	}
+	if err := s.checkOutput(); err != nil {
+		return nil, err
+	}
 	if s.theta, err = study.OpenAttributions(o.run, &s.manifest); err != nil {
 		return nil, err
 	}

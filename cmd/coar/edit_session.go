@@ -27,6 +27,16 @@ type session struct {
 	ranking    edit.Ranking
 }
 
+// checkOutput refuses a run that measured another class's logit: raising that would work against the target.
+func (s *session) checkOutput() error {
+	class, ok := s.output.Class()
+	if label := s.manifest.Labels[s.target]; ok && class != label {
+		return fault.Conflictf("%s has --output %s, the logit of %s, but example %s is to become %s; coar ablate with --output margin makes a run that can be edited, in another directory",
+			s.run, s.output, study.ClassName(&s.manifest, class), s.fix, study.ClassName(&s.manifest, label))
+	}
+	return nil
+}
+
 // pickReferences chooses the run's examples that should not move, and refuses a target that is right already.
 func (s *session) pickReferences() error {
 	members, err := study.Members(s.run, &s.manifest)

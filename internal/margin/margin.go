@@ -56,6 +56,9 @@ func (o Output) String() string {
 	return "margin"
 }
 
+// Class is the K of logit:K; ok is false for the outputs that take the label of each example.
+func (o Output) Class() (class int, ok bool) { return o.class, o.kind == classLogit }
+
 // Check refuses an output that classes logits do not have.
 func (o Output) Check(classes int) error {
 	if o.kind == classLogit && o.class >= classes {

@@ -187,3 +187,14 @@ func TestGradientTakesTheFirstOfEqualLogits(t *testing.T) {
 		}
 	}
 }
+
+func TestClass(t *testing.T) {
+	if class, ok := parse(t, "logit:3").Class(); class != 3 || !ok {
+		t.Errorf("logit:3: %d %v", class, ok)
+	}
+	for _, output := range []string{"", "margin", "logodds", "logit"} {
+		if _, ok := parse(t, output).Class(); ok {
+			t.Errorf("%q has a class of its own", output)
+		}
+	}
+}
