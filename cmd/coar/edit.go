@@ -54,7 +54,7 @@ or NAME-not-found-not-found where that has one, too, and so on.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.fix, "fix", "", "id of a misclassified example of the run")
-	f.StringVar(&o.reference, "reference", "", "run examples whose predictions should not move (default 50 that are right)")
+	f.StringVar(&o.reference, "reference", "", "run examples whose predictions should not move (default 50 fitted ones that are right)")
 	f.StringVar(&o.choose, "choose", "", "examples of the data on which accuracy is watched (default up to 1,000 others)")
 	f.StringVar(&o.holdout, "holdout", "", "examples of the data on which the result is measured once (default up to 10,000 others)")
 	f.StringVarP(&o.k, "components", "k", "auto", "how many components to ablate; auto searches")

@@ -37,7 +37,8 @@ func (s *session) checkOutput() error {
 	return nil
 }
 
-// pickReferences chooses the run's examples that should not move, and refuses a target that is right already.
+// pickReferences chooses the run's examples that should not move, and refuses a target that is right already. Only examples
+// that were fitted have attributions to compare.
 func (s *session) pickReferences() error {
 	members, err := study.Members(s.run, &s.manifest)
 	if err != nil {
@@ -49,14 +50,26 @@ func (s *session) pickReferences() error {
 	if members.Right[s.target] {
 		return fault.Usagef("example %s is classified correctly (%s); --fix takes a misclassified one", s.fix, study.ClassName(&s.manifest, s.manifest.Labels[s.target]))
 	}
+	if !s.theta.Fitted(s.target) {
+		return fault.Missingf("example %s was left out of the fit; coar fit without --examples fits all", s.fix)
+	}
 	if s.reference == "" {
-		s.references = edit.References(members.Right, []int{s.target}, s.seed)
+		eligible := make([]bool, len(members.Right))
+		for i, right := range members.Right {
+			eligible[i] = right && s.theta.Fitted(i)
+		}
+		s.references = edit.References(eligible, []int{s.target}, s.seed)
 	} else {
 		picked, err := members.Select(s.reference)
 		if err != nil {
 			return fmt.Errorf("--reference: %w", err)
 		}
 		s.references = edit.Without(picked, []int{s.target})
+		for _, i := range s.references {
+			if !s.theta.Fitted(i) {
+				return fault.Missingf("--reference: example %s was left out of the fit; choose others, or coar fit without --examples fits all", members.ID(i))
+			}
+		}
 	}
 	if len(s.references) == 0 {
 		return fault.Usagef("no reference example is left beside the target; --reference chooses some")
@@ -199,7 +212,7 @@ func (s *session) record(ctx context.Context, o edit.Outcome) (*edit.Record, err
 	label := study.ClassName(m, m.Labels[s.target])
 	r := &edit.Record{Name: s.name, Goal: fmt.Sprintf("fix %s: classified as %s", s.fix, label), Direction: edit.Raise.String(), Found: o.Found, Epsilon: s.ranking.Epsilon,
 		MaxDrop: s.maxDrop, Seed: s.seed, Curve: o.Curve, Components: []edit.Component{}}
-	r.References = edit.NewSet(described(s.reference, "run examples that the intact model has right, drawn by seed"), s.positions(s.references))
+	r.References = edit.NewSet(described(s.reference, "fitted run examples that the intact model has right, drawn by seed"), s.positions(s.references))
 	r.Choosing.Set = edit.NewSet(described(s.choose, "examples of the data outside targets and references, drawn by seed"), s.choosing)
 	r.Holdout.Set = edit.NewSet(described(s.editOptions.holdout, "examples of the data outside targets, references and choosing set, drawn by seed"), s.holdout)
 	if o.Found {

@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	// DefaultReferences is how many correctly classified examples of the run References draws.
+	// DefaultReferences is how many eligible examples of the run References draws.
 	DefaultReferences = 50
 	// DefaultChoosing is the most examples that Choosing draws.
 	DefaultChoosing = 1000
@@ -24,12 +24,12 @@ const (
 	streamHoldout    = 3
 )
 
-// References draws up to DefaultReferences examples of the run that are right and are no targets.
-// right tells, for every example of the run, whether the intact model classifies it correctly.
+// References draws up to DefaultReferences examples of the run that are eligible and are no targets.
+// eligible tells, for every example of the run, whether it was fitted and the intact model classifies it correctly.
 // The result is in ascending order and a pure function of the arguments.
-func References(right []bool, targets []int, seed uint64) []int {
+func References(eligible []bool, targets []int, seed uint64) []int {
 	var pool []int
-	for example, ok := range right {
+	for example, ok := range eligible {
 		if ok {
 			pool = append(pool, example)
 		}
