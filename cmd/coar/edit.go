@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"log/slog"
@@ -45,7 +46,10 @@ func newEdit(g *globals) *cobra.Command {
 the fewest of them that make it right while accuracy on a choosing set falls by at most --max-drop; with -k so many, whatever
 that does to accuracy. The result is measured once on a hold-out set. RUN/edits/NAME receives edit.json, edited.safetensors and
 curve.png. Where no edit is found and NAME has one already, that stays, and RUN/edits/NAME-not-found receives the others,
-or NAME-not-found-not-found where that has one, too, and so on.`,
+or NAME-not-found-not-found where that has one, too, and so on.
+
+Without --name, NAME is fix-ID. Of an ID such as c3/7.png, characters other than letters, digits, '.', '-' and '_' become '-',
+one of more than 96 characters is cut short, and '-' and eight digits of the ID's SHA-256 follow then: fix-c3-7.png-169e81b0.`,
 		Args: oneRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.run = args[0]
@@ -59,7 +63,7 @@ or NAME-not-found-not-found where that has one, too, and so on.`,
 	f.StringVar(&o.holdout, "holdout", "", "examples of the data on which the result is measured once (default up to 10,000 others)")
 	f.StringVarP(&o.k, "components", "k", "auto", "how many components to ablate; auto searches")
 	f.Float64Var(&o.maxDrop, "max-drop", 0.005, "how far accuracy on the choosing set may fall, as a fraction")
-	f.StringVar(&o.name, "name", "", "name of the edit (default fix-ID)")
+	f.StringVar(&o.name, "name", "", "name of the edit (default fix-ID, with a hash where ID cannot be part of a name)")
 	f.Uint64Var(&o.seed, "seed", 0, "seed of the default example sets")
 	addRelocation(cmd, &o.moved)
 	o.resources.add(cmd)
@@ -190,6 +194,18 @@ func doEdit(cmd *cobra.Command, o *editOptions) (*edit.Record, error) {
 
 var notInName = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
 
+// defaultName is fix-ID where an edit can have that name. Any other id is made to fit, and eight digits of its SHA-256 keep it
+// apart from those that become the same.
+func defaultName(id string) string {
+	const hashed = 8
+	name := "fix-" + notInName.ReplaceAllString(id, "-")
+	if name == "fix-"+id && len(name) <= store.MaxEditName {
+		return name
+	}
+	digest := sha256.Sum256([]byte(id))
+	return fmt.Sprintf("%s-%.*x", name[:min(len(name), store.MaxEditName-hashed-1)], hashed/2, digest[:hashed/2])
+}
+
 func (o *editOptions) check() error {
 	if o.fix == "" {
 		return fault.Usagef("--fix is missing: the id of the example to make right")
@@ -203,7 +219,7 @@ func (o *editOptions) check() error {
 		return fault.Usagef("--max-drop %v: want a fraction from 0 to 1, such as 0.005", o.maxDrop)
 	}
 	if o.name == "" {
-		o.name = "fix-" + notInName.ReplaceAllString(o.fix, "-")
+		o.name = defaultName(o.fix)
 	}
 	return nil
 }

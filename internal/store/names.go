@@ -68,14 +68,18 @@ func isOwn(name string) bool {
 
 const marginsSuffix = "_margins.npy"
 
-var editPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
+// MaxEditName is how many characters the name of an edit can have.
+const MaxEditName = 100
+
+var editPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
 // EditPath is the folder of the named edit, relative to the run, with slashes: edits/NAME.
 //
-// Errors: fault.Usage for a name that is not letters, digits, dots, - and _, or that starts with one of the last three.
+// Errors: fault.Usage for a name that is not letters, digits, dots, - and _, or that starts with one of the last three,
+// or that is longer than MaxEditName.
 func EditPath(name string) (string, error) {
-	if !editPattern.MatchString(name) {
-		return "", fault.Usagef("--name %.80q: a name starts with a letter or digit and has at most 100 letters, digits, '.', '-', '_'", name)
+	if !editPattern.MatchString(name) || len(name) > MaxEditName {
+		return "", fault.Usagef("--name %.80q: a name starts with a letter or digit and has at most %d letters, digits, '.', '-', '_'", name, MaxEditName)
 	}
 	return path.Join("edits", name), nil
 }
