@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"time"
 
@@ -121,7 +123,7 @@ func measureIntact(ctx context.Context, cmd *cobra.Command, g *globals, run *sto
 	if err == nil {
 		predictions, err = study.IntactPredictions(run.Path(), &m)
 	}
-	if fault.KindOf(err) == fault.Missing {
+	if fault.KindOf(err) == fault.Missing || errors.Is(err, fs.ErrNotExist) { // not yet, or no longer: it is no other then
 		bar := g.newProgress(cmd.ErrOrStderr(), "intact model", 0, n)
 		var outputs []float32
 		outputs, predictions, err = s.Intact(ctx, m.Positions, out, bar.add)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path"
 	"path/filepath"
 
@@ -33,7 +34,7 @@ func (d *Dir) stage(name string) (*Staged, error) {
 	}
 	f, err := d.fs.create(filepath.Join(folder, tempName(base)))
 	if err != nil {
-		return nil, fmt.Errorf("store: create %s: %w", name, err)
+		return nil, fmt.Errorf("store: write %s: %w", name, err)
 	}
 	return &Staged{dir: d, name: name, folder: folder, base: base, f: f}, nil
 }
@@ -298,7 +299,24 @@ func gone(fsys fileSystem, dir, name string, otherwise error) error {
 		return err
 	}
 	if _, ok := sealed[name]; ok {
-		return fault.InFile(inRun(dir, name), "the file was finished and is gone; restore it from a copy or start the run again")
+		return &fault.Error{Kind: fault.Malformed, File: inRun(dir, name), Err: goneError(name)}
 	}
 	return otherwise
+}
+
+// goneError names a file that was finished and is gone: to errors.Is, one that does not exist.
+type goneError string
+
+func (name goneError) Error() string {
+	return "the file was finished and is gone; " + remedy(string(name))
+}
+
+func (goneError) Is(target error) bool { return target == fs.ErrNotExist }
+
+// remedy says what to do about a finished file that is gone or has changed.
+func remedy(name string) string {
+	if command := madeBy(name); command != "coar ablate" {
+		return "run " + command + " again, or restore the file from a copy"
+	}
+	return "restore it from a copy or start the run again"
 }

@@ -98,7 +98,7 @@ func (d *Dir) Seal(names ...string) error {
 
 // changed is the error for a sealed file that is not what it was.
 func changed(dir, name string) error {
-	return fault.InFile(inRun(dir, name), "the file has changed since it was finished (its SHA-256 differs); restore it from a copy or start the run again")
+	return fault.InFile(inRun(dir, name), "the file has changed since it was finished (its SHA-256 differs); %s", remedy(name))
 }
 
 // checkSealed compares a file with its digest, where checksums.json has one.
