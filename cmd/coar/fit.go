@@ -79,7 +79,7 @@ func runFit(cmd *cobra.Command, o *fitOptions) error {
 
 // printFit says in a few lines what the fit was and what held-out rows say of it.
 func printFit(w io.Writer, r *study.Fit) {
-	if r.GradientRows > 0 {
+	if r.GradientRows > 0 && r.Kept != study.KeptPlain {
 		fmt.Fprintf(w, "gradient attributions of %d components from %d gradient rows, %d examples\n", r.Components, r.GradientRows, r.Examples)
 	}
 	if r.Kept != study.KeptGradient {
@@ -89,7 +89,7 @@ func printFit(w io.Writer, r *study.Fit) {
 		}
 		fmt.Fprintf(w, "%s%s on %d rows of %d components, %d examples\n", r.Method, what, r.Rows, r.Components, r.Examples)
 	}
-	if c := r.Calibration; c != nil && c.Kept {
+	if c := r.Calibration; c != nil && c.Kept && r.Kept != study.KeptPlain {
 		fmt.Fprintf(w, "a factor for each component group takes their error on held-out rows from %.3f to %.3f of the variance\n", c.Before, c.After)
 	}
 	if v := r.Validation; v != nil {
@@ -100,10 +100,14 @@ func printFit(w io.Writer, r *study.Fit) {
 		if c.Name == r.Kept {
 			mark = "*"
 		}
-		fmt.Fprintf(w, "%s %-17s held-out correlation %.3f, mean squared error %.4g on %d examples\n", mark, c.Name, c.Correlation, c.MSE, c.Examples)
+		beside := ""
+		if c.OthersMSE > 0 {
+			beside = fmt.Sprintf(", where the better of the others has %.4g", c.OthersMSE)
+		}
+		fmt.Fprintf(w, "%s %-17s held-out correlation %.3f, mean squared error %.4g on %d examples%s\n", mark, c.Name, c.Correlation, c.MSE, c.Examples, beside)
 	}
 	if r.MinimumNorm {
-		fmt.Fprintln(w, "more components than independent rows: the least-norm solution was taken")
+		fmt.Fprintln(w, "the rows do not tell all components apart: the least-norm solution was taken")
 	}
 	if r.Kept != study.KeptGradient {
 		fmt.Fprintf(w, "largest duality gap %.2g of the null objective; %.0f fitted coefficients per example are not zero\n", r.MaxGap, r.MeanNonZeros)

@@ -181,11 +181,18 @@ func (f *fitter) tryPlain(n int) error {
 	if best == nil {
 		return nil
 	}
-	f.report.Candidates = append(f.report.Candidates, study.Candidate{Name: study.KeptPlain, Method: best.Method,
-		Correlation: best.Validation.Correlation, MSE: best.Validation.MSE, Examples: min(n, comparedExamples)})
-	if v := f.report.Compared[both].Validation; v != nil && best.Validation.MSE < min(v.MSE, v.PriorMSE) {
-		f.report.Kept, f.options.Method = study.KeptPlain, best.Method
+	candidate := study.Candidate{Name: study.KeptPlain, Method: best.Method,
+		Correlation: best.Validation.Correlation, MSE: best.Validation.MSE, Examples: min(n, comparedExamples)}
+	if v := f.report.Compared[both].Validation; v != nil {
+		others := min(v.MSE, v.PriorMSE)
+		if candidate.Examples < n {
+			candidate.OthersMSE = others
+		}
+		if candidate.MSE < others {
+			f.report.Kept, f.options.Method = study.KeptPlain, best.Method
+		}
 	}
+	f.report.Candidates = append(f.report.Candidates, candidate)
 	return nil
 }
 

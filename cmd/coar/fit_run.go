@@ -57,6 +57,7 @@ func doFit(cmd *cobra.Command, o *fitOptions) (*study.Fit, error) {
 		return nil, err
 	}
 	if f.prior != nil {
+		f.prior.Workers = o.fit.Workers
 		defer f.prior.Close()
 	}
 	rows, p, _ := f.source.Shape()
@@ -94,6 +95,9 @@ func (f *fitter) fit() error {
 	f.report.Prior, f.report.GradientRows = "gradient", f.prior.Rows()
 	dataset := &study.PriorDataset{ComponentDataset: f.source, Prior: f.prior}
 	if f.alone() {
+		if f.method != "auto" {
+			slog.Warn("the gradient attributions stand alone, --method regresses nothing: too few hard rows are held out to judge it by", "want", fewestHeld)
+		}
 		return f.gradientAlone(dataset)
 	}
 	auto := f.options.Method == "auto"

@@ -27,7 +27,8 @@ func newInspect(g *globals) *cobra.Command {
 		Short: "Show a checkpoint's architecture and components, or a run's state with a full check",
 		Long: `Shows a checkpoint's architecture and components, or a run's state with a full check of its files. --arch, --heads, --include
 and --exclude say how to read a checkpoint; a run has settled that.`,
-		Args: oneRun,
+		Args:        oneRun,
+		Annotations: map[string]string{onlyReads: ""},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.path = args[0]
 			info, err := os.Stat(o.path)

@@ -32,10 +32,15 @@ func main() {
 
 // execute runs the command line and returns the exit code: 0, a fault.Kind or exitInterrupted.
 func execute(args []string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	root := newRoot()
 	root.SetArgs(args)
+	ctx := context.Background()
+	if !isReader(root, args) { // which can end anywhere
+		var stop func()
+		ctx, stop = signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		context.AfterFunc(ctx, stop) // a second Ctrl-C does not wait for the first
+	}
 	cmd, err := root.ExecuteContextC(ctx)
 	switch {
 	case err == nil:
@@ -46,6 +51,18 @@ func execute(args []string) int {
 	}
 	fmt.Fprintln(os.Stderr, "coar:", err)
 	return int(fault.KindOf(err))
+}
+
+// onlyReads annotates commands that change nothing.
+const onlyReads = "coar_only_reads"
+
+func isReader(root *cobra.Command, args []string) bool {
+	cmd, _, err := root.Find(args)
+	if err != nil {
+		return false
+	}
+	_, ok := cmd.Annotations[onlyReads]
+	return ok
 }
 
 // goesOn annotates commands that keep what they have measured when they are interrupted.

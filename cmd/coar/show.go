@@ -28,7 +28,8 @@ func newShow(g *globals) *cobra.Command {
 		Long: `Lists the components with the largest attributions of one example. A positive attribution is what the margin
 loses, in logits, when the component is ablated; a negative one is what it gains. Behind ± stands its standard error, where
 the fit started from gradient rows: how far another draw of as many rows would move it. Biases are not part of it.`,
-		Args: oneRun,
+		Args:        oneRun,
+		Annotations: map[string]string{onlyReads: ""},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.run = args[0]
 			return runShow(cmd, o)

@@ -22,6 +22,8 @@ type Prior struct {
 	groups    []int     // sizes of the component groups
 	factors   []float64 // by which their attributions are multiplied; nil: 1
 
+	Workers int // that estimate examples; 0: one per processor
+
 	nExamples int
 	weights   []float64 // nil: not asked for yet
 }
@@ -155,18 +157,21 @@ func (p *Prior) estimate(e gradient.Example) gradient.Attributions {
 	return a
 }
 
-// Each estimates n examples, of which example(i) is the i-th, on all processors, and visits them in order.
+// Each estimates n examples, of which example(i) is the i-th, and visits them in order.
 func (p *Prior) Each(ctx context.Context, n int, example func(i int) int, visit func(i int, a gradient.Attributions) error) error {
 	return p.each(ctx, n, example, p.estimate, visit)
 }
 
 func (p *Prior) each(ctx context.Context, n int, example func(i int) int, estimate func(gradient.Example) gradient.Attributions, visit func(i int, a gradient.Attributions) error) error {
-	processors := runtime.GOMAXPROCS(0)
-	for first := 0; first < n; first += processors {
+	workers := p.Workers
+	if workers == 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	for first := 0; first < n; first += workers {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		block := make([]gradient.Attributions, min(processors, n-first))
+		block := make([]gradient.Attributions, min(workers, n-first))
 		var running sync.WaitGroup
 		var failed error
 		for i := range block {

@@ -266,6 +266,8 @@ type Candidate struct {
 	Correlation float64        `json:"correlation"`
 	MSE         float64        `json:"mse"`      // logits²
 	Examples    int            `json:"examples"` // that it was tried on
+
+	OthersMSE float64 `json:"others_mse,omitempty"` // where these are not all: the lower error of the others on the same ones, logits²
 }
 
 // Attributions are a run's fitted attributions on disk, one example at a time.
