@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -48,8 +49,8 @@ that does to accuracy. The result is measured once on a hold-out set. RUN/edits/
 curve.png. Where no edit is found and NAME has one already, that stays, and RUN/edits/NAME-not-found receives the others,
 or NAME-not-found-not-found where that has one, too, and so on.
 
-Without --name, NAME is fix-ID. Of an ID such as c3/7.png, characters other than letters, digits, '.', '-' and '_' become '-',
-one of more than 96 characters is cut short, and '-' and eight digits of the ID's SHA-256 follow then: fix-c3-7.png-169e81b0.`,
+Without --name, NAME is fix-ID. Of an ID such as c3/7.png, what is not letters, digits, '.', '-' and '_' becomes '-', and of this
+or a long one '-' and eight digits of the ID's SHA-256 take the end of the 100 characters that there are: fix-c3-7.png-169e81b0.`,
 		Args: oneRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.run = args[0]
@@ -170,12 +171,9 @@ func doEdit(cmd *cobra.Command, o *editOptions) (*edit.Record, error) {
 		return nil, err
 	}
 	kept := ""
-	if own := folder; !outcome.Found {
-		for hasCheckpoint(o.run, folder) { // NAME-not-found can be the --name of another edit
-			kept = fmt.Sprintf(" and %s the edit of before", filepath.Join(o.run, own))
-			folder += "-not-found"
-			record.Name += "-not-found"
-		}
+	if !outcome.Found && hasCheckpoint(o.run, folder) {
+		kept = fmt.Sprintf(" and %s the edit of before", filepath.Join(o.run, folder))
+		folder, record.Name = beside(o.run, folder, record.Name)
 	}
 	if err := s.save(run, folder, record, outcome); err != nil {
 		return nil, err
@@ -233,6 +231,14 @@ func hasCheckpoint(run, folder string) bool {
 	return err == nil
 }
 
+// beside is the first NAME-not-found, with its folder, that does not hold an edit itself: it can be the --name of another.
+func beside(run, folder, name string) (besideFolder, besideName string) {
+	for hasCheckpoint(run, folder) {
+		folder, name = folder+"-not-found", name+"-not-found"
+	}
+	return folder, name
+}
+
 // save writes the edit's files; the checkpoint only where a k was found. Where none was, the folder has no checkpoint.
 func (s *session) save(run *store.Run, folder string, r *edit.Record, o edit.Outcome) error {
 	base := o.Curve[0].Choosing.Value()
@@ -257,6 +263,11 @@ func (s *session) save(run *store.Run, folder string, r *edit.Record, o edit.Out
 	}
 	if err := run.WriteTogether(folder, files...); err != nil { // an earlier edit of this name stays whole until all are written
 		return err
+	}
+	if checkpoint := folder + "/" + editedName; !o.Found { // there is none, but what it left may be listed as finished
+		if err := errors.Join(run.Remove(checkpoint), run.Discard(checkpoint)); err != nil {
+			return err
+		}
 	}
 	var names []string
 	for _, f := range files {

@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
 
 	"coar/internal/evaluate"
-	"coar/internal/fault"
 	"coar/internal/regress"
 	"coar/internal/report"
 	"coar/internal/store"
@@ -55,7 +55,7 @@ func comparePlain(ctx context.Context, o *evaluateOptions, m *store.Manifest, s 
 			continue
 		}
 		correlation, err := plainCorrelation(ctx, firstRows{dataset, n}, rows, workers, memory)
-		if fault.KindOf(err) == fault.Usage { // ridge does not fit into --memory
+		if tooMuch := (*regress.MemoryError)(nil); errors.As(err, &tooMuch) {
 			tooLarge = append(tooLarge, n)
 			continue
 		}

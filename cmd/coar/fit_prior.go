@@ -95,9 +95,11 @@ func (f *fitter) residual(source *study.PriorDataset) error {
 	switch {
 	case f.report.Kept == study.KeptPlain:
 		f.files.abort()
-		if f.files, err = newFitFiles(f.files.dir, f.arrays.NExamples(), f.report.Components, false); err != nil {
+		files, err := newFitFiles(f.files.dir, f.arrays.NExamples(), f.report.Components, false)
+		if err != nil {
 			return err
 		}
+		f.files = files
 		return f.regression(f.source)
 	case both.PriorMSE <= both.MSE && f.options.Lambda < 0:
 		summary, candidates := f.report.Summary, f.report.Candidates

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
 
 	"coar/internal/npy"
 	"coar/internal/store"
@@ -17,6 +15,7 @@ type fitFiles struct {
 	dir                 *store.Dir
 	theta               *store.ArrayWriter
 	errors              *store.ArrayWriter // nil where there are no standard errors
+	others              []*store.Staged    // all but theta
 	intercepts, lambdas []float32
 }
 
@@ -34,24 +33,28 @@ func newFitFiles(dir *store.Dir, n, p int, withErrors bool) (_ *fitFiles, err er
 	if err != nil {
 		return nil, errors.Join(err, f.theta.Abort())
 	}
+	if withErrors {
+		f.others = append(f.others, f.errors.Staged)
+	}
 	return f, nil
 }
 
 // put takes the result of one of the run's examples; se may be nil.
 func (f *fitFiles) put(example int, theta, se []float64, intercept, lambda float64) error {
-	own := narrow([]float64{intercept, lambda})
-	f.intercepts[example], f.lambdas[example] = own[0], own[1]
-	row := narrow(theta)
-	if npy.FirstNotFinite(row) >= 0 || npy.FirstNotFinite(own) >= 0 {
-		return fmt.Errorf("fit: the attributions of example %d of the run are not numbers", example)
+	own, row, errorsRow := narrow([]float64{intercept, lambda}), narrow(theta), narrow(se)
+	for _, values := range [][]float32{own, row, errorsRow} {
+		if npy.FirstNotFinite(values) >= 0 {
+			return fmt.Errorf("fit: what was fitted for example %d of the run is not all numbers", example)
+		}
 	}
+	f.intercepts[example], f.lambdas[example] = own[0], own[1]
 	if err := f.theta.WriteRowsFloat32(example, row); err != nil {
 		return err
 	}
 	if f.errors == nil || se == nil {
 		return nil
 	}
-	return f.errors.WriteRowsFloat32(example, narrow(se))
+	return f.errors.WriteRowsFloat32(example, errorsRow)
 }
 
 // narrow rounds to float32, what is too large for it to the largest there is.
@@ -63,76 +66,46 @@ func narrow(v []float64) []float32 {
 	return out
 }
 
-// abort drops what was not saved.
+// abort drops what was not saved. What cannot be dropped is written over by the next fit.
 func (f *fitFiles) abort() {
-	f.theta.Abort() // what cannot be dropped is written over by the next fit
-	if f.errors != nil {
-		f.errors.Abort()
+	f.theta.Abort()
+	for _, s := range f.others {
+		s.Abort()
 	}
 }
 
-// staleAfterFit are results that rest on the attributions and would be taken for the new ones'. Measured rows stay.
-var staleAfterFit = []string{store.EvaluationName, "evaluation/evaluation.csv", "evaluation/scatter.png", "evaluation/correlation.png", costName}
+// staleAfterFit are results that rest on the attributions and would be taken for the new ones', and the standard errors, which the
+// new ones may not have. Measured rows stay.
+var staleAfterFit = []string{store.EvaluationName, "evaluation/evaluation.csv", "evaluation/scatter.png", "evaluation/correlation.png", costName, store.ErrorsName}
 
 // save writes the results and seals them. All are on the disk before anything of an earlier fit goes, so that a full one loses
 // nothing. Attributions go first and come last: stopped in between, there are none, rather than some beside the intercepts of
 // another fit.
 func (f *fitFiles) save(report *study.Fit) error {
-	intercepts, err := f.numbers(store.InterceptName, f.intercepts)
-	if err != nil {
+	if err := errors.Join(f.numbers(store.InterceptName, f.intercepts), f.numbers(store.LambdaName, f.lambdas)); err != nil {
 		return err
 	}
-	defer intercepts.Abort() // as in abort
-	lambdas, err := f.numbers(store.LambdaName, f.lambdas)
-	if err != nil {
-		return err
-	}
-	defer lambdas.Abort()
 	described, err := f.dir.CreateJSON(store.FitName, report)
 	if err != nil {
 		return err
 	}
-	defer described.Abort()
-	staged := []*store.Staged{f.theta.Staged, intercepts, lambdas, described}
-	names := []string{store.AttributionsName, store.InterceptName, store.LambdaName, store.FitName}
-	if f.errors != nil {
-		staged, names = append(staged, f.errors.Staged), append(names, store.ErrorsName)
-	}
-	for _, s := range staged {
-		if err := s.Finish(); err != nil {
-			return err
-		}
-	}
-	if err := f.dropEarlier(); err != nil {
+	f.others = append(f.others, described)
+	if err := f.dir.CommitTogether(staleAfterFit, f.theta.Staged, f.others...); err != nil {
 		return err
 	}
-	if err := f.dir.CommitTogether(staged...); err != nil {
-		return err
+	names := []string{f.theta.Name()}
+	for _, s := range f.others {
+		names = append(names, s.Name())
 	}
 	return f.dir.Seal(names...)
 }
 
-// numbers starts an array of one value for each example.
-func (f *fitFiles) numbers(name string, values []float32) (*store.Staged, error) {
+// numbers writes an array of one value for each example.
+func (f *fitFiles) numbers(name string, values []float32) error {
 	a, err := f.dir.CreateArray(name, npy.Float32, len(values))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := a.WriteRowsFloat32(0, values); err != nil {
-		return nil, errors.Join(err, a.Abort())
-	}
-	return a.Staged, nil
-}
-
-// dropEarlier removes the attributions of an earlier fit and what rests on them.
-func (f *fitFiles) dropEarlier() error {
-	for _, name := range staleAfterFit {
-		if _, err := os.Stat(filepath.Join(f.dir.Path(), filepath.FromSlash(name))); err != nil {
-			continue
-		}
-		if err := f.dir.Remove(name); err != nil {
-			return err
-		}
-	}
-	return errors.Join(f.dir.Remove(store.AttributionsName), f.dir.Remove(store.ErrorsName))
+	f.others = append(f.others, a.Staged)
+	return a.WriteRowsFloat32(0, values)
 }

@@ -70,6 +70,9 @@ const goesOn = "coar_goes_on"
 
 // afterInterrupt says what the same command does next. Those that do not go on write nothing before all of it is there.
 func afterInterrupt(cmd *cobra.Command) string {
+	if f := cmd.Flags().Lookup("save-gradients"); f != nil && f.Changed {
+		return "the same command goes on, but for gradient rows, which --save-gradients begins again"
+	}
 	if _, ok := cmd.Annotations[goesOn]; ok {
 		return "the same command goes on where it stopped"
 	}

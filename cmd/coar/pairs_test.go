@@ -87,67 +87,90 @@ func (c choice) impossible() bool {
 		return true
 	case save && c[fGradients] >= 0 && slopes == "" && (rows == "-m 0" || rows == "--masks-file rows.npy"): // there are none by default
 		return true
+	case c.value(fPrecision) != "" && !hasBF16():
+		return true
 	case fewer && (rows == "-m 0" || rows == "--masks-file soft.npy" || save || until): // none fewer; a new run; fewer looks
 		return true
 	}
 	return false
 }
 
-// pairwise chooses cases so that any two values of two factors, if they are possible together, are in one of them.
-func pairwise() []choice {
-	type pair struct {
-		f, g factor
-		a, b int
+func hasBF16() bool {
+	set, err := kernel.Detect(true)
+	return err == nil && set.BF16()
+}
+
+// A pair is two values of two factors, of which f is the first.
+type pair struct {
+	f, g factor
+	a, b int
+}
+
+// pairs are those with f that c has.
+func (c choice) pairs(f factor) []pair {
+	var list []pair
+	for g := range nFactors {
+		if first, second := min(f, g), max(f, g); g != f && c[g] >= 0 {
+			list = append(list, pair{first, second, c[first], c[second]})
+		}
 	}
-	covered := map[pair]bool{}
-	news := func(c choice, f factor) int { // pairs with f that c would be the first to have
-		n := 0
-		for g := range nFactors {
-			if g != f && c[g] >= 0 && !covered[pair{min(f, g), max(f, g), c[min(f, g)], c[max(f, g)]}] {
-				n++
+	return list
+}
+
+// fill chooses what is open, each with the most pairs that are not covered; ok is false where that comes to nothing possible.
+func (c choice) fill(covered map[pair]bool) (_ choice, ok bool) {
+	for f := range nFactors {
+		if c[f] >= 0 {
+			continue
+		}
+		best, most := -1, -1
+		for v := range factorValues[f] {
+			c[f] = v
+			fresh := len(slices.DeleteFunc(c.pairs(f), func(p pair) bool { return covered[p] }))
+			if fresh > most && !c.impossible() {
+				best, most = v, fresh
 			}
 		}
-		return n
-	}
-	fill := func(c choice) (choice, bool) {
-		for f := range nFactors {
-			if c[f] >= 0 {
-				continue
-			}
-			best, most := -1, -1
-			for v := range factorValues[f] {
-				c[f] = v
-				if n := news(c, f); n > most && !c.impossible() {
-					best, most = v, n
-				}
-			}
-			if c[f] = best; best < 0 {
-				return c, false
-			}
+		if c[f] = best; best < 0 {
+			return c, false
 		}
-		return c, true
 	}
-	var cases []choice
+	return c, true
+}
+
+// allPairs lists the pairs of all factors' values.
+func allPairs() []pair {
+	var list []pair
 	for f := range nFactors {
 		for g := f + 1; g < nFactors; g++ {
 			for a := range factorValues[f] {
 				for b := range factorValues[g] {
-					c := choice(slices.Repeat([]int{-1}, int(nFactors)))
-					c[f], c[g] = a, b
-					if covered[pair{f, g, a, b}] {
-						continue
-					}
-					c, ok := fill(c)
-					if !ok {
-						continue
-					}
-					cases = append(cases, c)
-					for f := range nFactors {
-						for g := f + 1; g < nFactors; g++ {
-							covered[pair{f, g, c[f], c[g]}] = true
-						}
-					}
+					list = append(list, pair{f, g, a, b})
 				}
+			}
+		}
+	}
+	return list
+}
+
+// open is nothing chosen.
+func open() choice { return choice(slices.Repeat([]int{-1}, int(nFactors))) }
+
+// pairwise chooses cases so that any two values of two factors, if they are possible together, are in one of them.
+func pairwise() []choice {
+	var cases []choice
+	covered := map[pair]bool{}
+	for _, p := range allPairs() {
+		c := open()
+		c[p.f], c[p.g] = p.a, p.b
+		c, ok := c.fill(covered)
+		if covered[p] || !ok {
+			continue
+		}
+		cases = append(cases, c)
+		for f := range nFactors {
+			for _, p := range c.pairs(f) {
+				covered[p] = true
 			}
 		}
 	}
@@ -156,14 +179,19 @@ func pairwise() []choice {
 
 // args is the command for a run, in words.
 func (c choice) args(run string) []string {
-	args := []string{"ablate", run, "--quiet", "--weights", "tiny.safetensors", "--data", "npy:images.npy,labels.npy"}
+	return append([]string{"ablate", run, "--quiet", "--weights", "tiny.safetensors", "--data", "npy:images.npy,labels.npy"}, c.flags(run)...)
+}
+
+// flags are those that the factors stand for.
+func (c choice) flags(run string) []string {
+	var flags []string
 	for f := range fFirst {
-		args = append(args, strings.Fields(c.value(f))...)
+		flags = append(flags, strings.Fields(c.value(f))...)
 		if f == fSave && c.value(f) != "" {
-			args = append(args, run+".npy")
+			flags = append(flags, run+".npy")
 		}
 	}
-	return args
+	return flags
 }
 
 // firstArgs is the command of the first attempt.
@@ -180,17 +208,15 @@ func (c choice) againArgs(run string) []string {
 	if c.value(fAgain) == sameCommand {
 		return c.args(run)
 	}
-	open := choice(slices.Repeat([]int{-1}, int(nFactors)))
-	open[fSave] = c[fSave]
+	needed := open()
+	needed[fSave] = c[fSave]
 	if rows := c.value(fRows); c.value(fFirst) == fewerRows || strings.HasPrefix(rows, "--masks-file") {
-		open[fRows] = c[fRows]
+		needed[fRows] = c[fRows]
 	}
 	if strings.HasPrefix(c.value(fGradients), "--until") {
-		open[fGradients] = c[fGradients]
+		needed[fGradients] = c[fGradients]
 	}
-	return slices.DeleteFunc(open.args(run), func(arg string) bool {
-		return slices.Contains([]string{"--weights", "tiny.safetensors", "--data", "npy:images.npy,labels.npy"}, arg)
-	})
+	return append([]string{"ablate", run, "--quiet"}, needed.flags(run)...)
 }
 
 // Whatever two flags are given together, and wherever the first attempt stopped, a run that is gone on with ends in the files of one
@@ -199,12 +225,8 @@ func TestPairsOfFlags(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
-	if set, err := kernel.Detect(true); err != nil || !set.BF16() {
-		factorValues[fPrecision] = []string{""}
-	}
 	for _, c := range pairwise() {
-		words := c.args("RUN")[7:]
-		t.Run(strings.Join(append(words, c.value(fFirst), c.value(fAgain)), " "), func(t *testing.T) { c.disturb(t, rng) })
+		t.Run(strings.Join(append(c.flags("RUN"), c.value(fFirst), c.value(fAgain)), " "), func(t *testing.T) { c.disturb(t, rng) })
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 
 	"coar/internal/ablate"
 	"coar/internal/fault"
@@ -170,17 +171,29 @@ func (g *gradientFile) put(row, example int, derivatives []float32) error {
 	return nil
 }
 
-// keep ends the file and gives it its name.
+// keep ends the file and gives it its name, durably.
 func (g *gradientFile) keep() error {
 	partial := g.f.Name()
-	err := g.f.Close()
+	err := errors.Join(g.f.Sync(), g.f.Close())
 	if g.f = nil; err == nil {
 		err = os.Rename(partial, g.name)
+	}
+	if err == nil {
+		err = syncFolder(filepath.Dir(g.name))
 	}
 	if err != nil {
 		return fmt.Errorf("--save-gradients: %w", err)
 	}
 	return nil
+}
+
+// syncFolder makes the names in a folder durable.
+func syncFolder(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // drop removes what is not whole and was not kept. What it cannot remove is begun again anyway.

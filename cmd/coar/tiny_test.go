@@ -39,6 +39,7 @@ var tinyLabels = [tinyImages]int32{1, 2, 1, 2, 1, 1, 2, 3, 1, 1, 1, 1, 2, 1, 1, 
 //	hard.npy                     float32 [5, 20], zeros and ones
 //	beyond.npy                   float32 [1, 20], one value of which is 1.5
 //	beyond-half.npy              bool [1, 20], 11 values of which are false
+//	test_batch.bin               the images and labels as CIFAR-10 has them
 //	pictures/                    images 0 to 11 as cat/NN.png (label 1), dog/NN.png (2) and eel/NN.png (3), and an empty ant/ (0)
 //	met.npy                      bool [6, 20], of which row 2 is the first row that coar evaluate draws at fraction 0.3
 func writeTiny(dir string) error {
@@ -50,6 +51,7 @@ func writeTiny(dir string) error {
 		writeTinyWeights(filepath.Join(dir, "tiny.safetensors"), 1),
 		writeTinyWeights(filepath.Join(dir, "other.safetensors"), 2),
 		writeTinyImages(filepath.Join(dir, "images.npy")),
+		writeTinyBatch(filepath.Join(dir, "test_batch.bin")),
 		writeTinyPictures(filepath.Join(dir, "pictures")),
 		writeInt32(filepath.Join(dir, "labels.npy"), tinyLabels[:]),
 		writeInt32(filepath.Join(dir, "swapped.npy"), swapped[:]),
@@ -103,6 +105,16 @@ const tinySide = 32
 // writeTinyImages writes the images as an array.
 func writeTinyImages(path string) error {
 	return writeArray(path, npy.Uint8, tinyPixels(), tinyImages, 3, tinySide, tinySide)
+}
+
+// writeTinyBatch writes the images as CIFAR-10's binary version has them.
+func writeTinyBatch(path string) error {
+	const size = 3 * tinySide * tinySide
+	var records []byte
+	for i, pixels := 0, tinyPixels(); i < tinyImages; i++ {
+		records = append(append(records, byte(tinyLabels[i])), pixels[i*size:(i+1)*size]...)
+	}
+	return os.WriteFile(path, records, 0o666)
 }
 
 // writeTinyPictures writes the first images as pictures in class folders.

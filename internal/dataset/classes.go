@@ -83,7 +83,7 @@ func (o Options) classes() (*classMap, error) {
 		m, err := readClasses(o.ClassesFile)
 		return &m, err
 	case o.ClassNames != nil:
-		m := &classMap{outputs: make(map[string]int, len(o.ClassNames)), names: o.ClassNames, file: "the list of classes"}
+		m := &classMap{outputs: make(map[string]int, len(o.ClassNames)), names: o.ClassNames, file: "those that are known"}
 		for output, name := range o.ClassNames {
 			if name != "" {
 				m.outputs[name] = output

@@ -110,7 +110,7 @@ func folderOutputs(root string, folders []string, opts Options) (outputs []int, 
 	for _, folder := range folders {
 		output, ok := classes.outputs[folder]
 		if !ok {
-			return nil, nil, nil, fault.Conflictf("%s does not name class folder %s", classes.file, filepath.Join(root, folder))
+			return nil, nil, nil, fault.Conflictf("%s is no class of %s", filepath.Join(root, folder), classes.file)
 		}
 		outputs = append(outputs, output)
 	}

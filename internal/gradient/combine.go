@@ -8,7 +8,7 @@ import (
 // Correction describes a regression on hard rows of what the prior attributions leave, as far as its errors go.
 type Correction struct {
 	Rows     int       // m
-	Variance []float64 // [nComponents] of the keep values over the rows, f(1-f) where they are drawn; 0 where a component is always kept
+	Variance []float64 // [nComponents] of the keep values over the rows, f(1-f) where they are drawn; 0 where a component is always kept or always ablated
 	Residual float64   // mean squared error on held-out rows, logits²
 	Lambda   float64   // of the ridge; 0 for least squares
 	Weights  []float64 // [nComponents] of its penalty, (λ/2)Σθ²/w; nil: all 1
@@ -33,7 +33,7 @@ func (c Correction) weight(i int) float64 {
 //	Var θ = λ²RV₀R + (σ²/m)(R - λR²),
 //
 // V₀ the prior's variances. The diagonals of R and R² are taken as those of independent keep values (see resolvent), and what
-// R² has besides R's squared diagonal is spread over the components as they share in it. A component that all rows keep has
+// R² has besides R's squared diagonal is spread over the components as they share in it. A component that all rows treat alike has
 // its prior's error. That shrinkage leaves a bias behind is not part of it.
 func RidgeErrors(se []float64, c Correction) {
 	r, r2 := c.resolvent()

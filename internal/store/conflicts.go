@@ -10,7 +10,7 @@ import (
 // Conflicts says what keeps a run with manifest have from being resumed by a command that wants the manifest want: the
 // first field that differs, with both values. It returns nil if nothing does.
 //
-// Paths, the data source's spelling and a layout that one side leaves open are hints and may differ, as may the program's
+// Paths, the data source's spelling, and a layout and class names that one side leaves open are hints and may differ, as may the program's
 // version, the number of rows (a run grows, it never shrinks) and the globs, as long as they choose the same groups. The
 // instruction set is Prepare's business.
 //
@@ -49,12 +49,14 @@ func Conflicts(have, want Manifest) error {
 		conflictIn("example_ids", have.ExampleIDs, want.ExampleIDs),
 		conflictIn("positions", have.Positions, want.Positions),
 		conflictIn("labels", have.Labels, want.Labels),
-		conflictIn("classes", have.Classes, want.Classes),
 		conflictIn("groups", have.Groups, want.Groups),
 	} {
 		if err != nil {
 			return err
 		}
+	}
+	if len(have.Classes) > 0 && len(want.Classes) > 0 {
+		return conflictIn("classes", have.Classes, want.Classes)
 	}
 	return nil
 }

@@ -170,7 +170,9 @@ func makeDir(fsys fileSystem, path string) error {
 }
 
 // tempName is where a file is written before it is renamed to its name.
-func tempName(name string) string { return "." + name + ".tmp" }
+func tempName(name string) string { return tempPrefix + name + tempSuffix }
+
+const tempPrefix, tempSuffix = ".", ".tmp"
 
 // writeAtomic replaces the file name in dir by what fill writes: after a crash at any moment it is the old or the new
 // one, whole. Only one writer per directory may be at work, which the directory's lock sees to.

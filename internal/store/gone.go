@@ -2,6 +2,7 @@ package store
 
 import (
 	"io/fs"
+	"strings"
 
 	"coar/internal/fault"
 )
@@ -22,15 +23,18 @@ func gone(fsys fileSystem, dir, name string, otherwise error) error {
 type goneError string
 
 func (name goneError) Error() string {
-	return "the file was finished and is gone; " + remedy(string(name))
+	return "the file is gone, but checksums.json lists it as finished; " + remedy(string(name))
 }
 
 func (goneError) Is(target error) bool { return target == fs.ErrNotExist }
 
 // remedy says what to do about a finished file that is gone or has changed.
 func remedy(name string) string {
-	if command := madeBy(name); command != "coar ablate" {
-		return "run " + command + " again, or restore the file from a copy"
+	switch {
+	case strings.HasPrefix(name, "evaluation/rows-"):
+		return "restore it from a copy, or evaluate with another --seed"
+	case name == BaseMarginsName || name == BasePredictionsName || madeBy(name) != "coar ablate":
+		return "restore it from a copy, or remove it if it is there and run " + madeBy(name) + " again"
 	}
 	return "restore it from a copy or start the run again"
 }

@@ -91,7 +91,7 @@ func (g *Gradients) drop(first, n int) error {
 	return nil
 }
 
-// openHeld reads what is held. Of examples that are completed, a crash may have left it: it goes.
+// openHeld reads what is held. Of examples that are completed, a crash may have left it, and of any a part: that goes.
 func (g *Gradients) openHeld() error {
 	names, err := g.dir.fs.names(inRun(g.dir.path, g.Lot.folder()))
 	if err != nil {
@@ -100,6 +100,11 @@ func (g *Gradients) openHeld() error {
 	completed := g.Completed()
 	g.held = map[int]*Held{}
 	for _, base := range names {
+		if isTemp(base) && strings.HasPrefix(base, tempPrefix+heldPrefix) {
+			if err := ignoreMissing(g.dir.fs.remove(inRun(g.dir.path, path.Join(g.Lot.folder(), base)))); err != nil {
+				return fmt.Errorf("store: %w", err)
+			}
+		}
 		if !strings.HasPrefix(base, heldPrefix) {
 			continue
 		}

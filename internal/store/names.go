@@ -26,7 +26,8 @@ func madeBy(name string) string {
 	switch name {
 	case AttributionsName, ErrorsName, InterceptName, LambdaName, FitName:
 		return "coar fit"
-	case EvaluationName:
+	}
+	if strings.HasPrefix(name, "evaluation/") {
 		return "coar evaluate"
 	}
 	if path.Dir(path.Dir(name)) == "edits" {

@@ -53,25 +53,38 @@ func (d *Dir) WriteFile(name string, fill func(w io.Writer) error) error {
 	return s.Commit()
 }
 
-// Remove removes a result and its digest, if they are there.
+// Remove removes a result and its digest, if they are there, durably.
 func (d *Dir) Remove(name string) error {
-	folder, base, err := d.place(name)
+	err := checkResultName(name)
 	if err == nil {
 		err = d.unseal(name)
 	}
 	if err == nil {
-		err = d.fs.remove(filepath.Join(folder, base))
+		err = d.fs.remove(inRun(d.path, name))
 	}
-	if err != nil && !isMissing(err) {
+	if isMissing(err) {
+		return nil
+	}
+	if err == nil {
+		err = d.fs.syncDir(filepath.Dir(inRun(d.path, name)))
+	}
+	if err != nil {
 		return fmt.Errorf("store: remove %s: %w", name, err)
+	}
+	return nil
+}
+
+func checkResultName(name string) error {
+	if !validName(name) || isOwn(name) {
+		return fmt.Errorf("store: %q is not a name that a result can have", name)
 	}
 	return nil
 }
 
 // place checks the name of a result and makes its folder.
 func (d *Dir) place(name string) (folder, base string, err error) {
-	if !validName(name) || isOwn(name) {
-		return "", "", fmt.Errorf("store: %q is not a name that a result can have", name)
+	if err := checkResultName(name); err != nil {
+		return "", "", err
 	}
 	folder = filepath.Join(d.path, filepath.FromSlash(path.Dir(name)))
 	return folder, path.Base(name), makeDir(d.fs, folder)

@@ -31,6 +31,9 @@ func (d *Dir) stage(name string) (*Staged, error) {
 	return &Staged{dir: d, name: name, folder: folder, base: base, f: f}, nil
 }
 
+// Name is what the result is to be called, relative to the directory, with slashes.
+func (s *Staged) Name() string { return s.name }
+
 func (s *Staged) temp() string { return filepath.Join(s.folder, tempName(s.base)) }
 
 // Finish makes durable what was written, all that can fail for want of room. If it fails, the result is dropped.

@@ -28,7 +28,7 @@ func openForWriting(d *Dir, l layout, grow bool) (_ *units, err error) {
 		f, err := d.fs.open(inRun(d.path, a.name), true)
 		switch {
 		case isMissing(err) && d.isSealed(a.name):
-			return nil, fault.InFile(inRun(d.path, a.name), "the file is gone, but checksums.json lists it as finished; restore it from a copy")
+			return nil, &fault.Error{Kind: fault.Malformed, File: inRun(d.path, a.name), Err: goneError(a.name)}
 		case isMissing(err):
 			continue
 		case err != nil:

@@ -2,6 +2,7 @@ package study
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -62,6 +63,9 @@ func OpenRun(m *store.Manifest, moved Relocation, r Resources) (_ *Subject, err 
 		in.Data = moved.Data
 	}
 	s, err := OpenSubject(in, r)
+	if err != nil && in.ClassNames != nil && fault.KindOf(err) == fault.Conflict {
+		err = fmt.Errorf("%w (the run's classes file %s is gone; the run itself knows one name for each output)", err, m.Data.ClassesFile)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -83,10 +87,13 @@ func OpenRun(m *store.Manifest, moved Relocation, r Resources) (_ *Subject, err 
 	if p := s.Model.Components(); p != m.NComponents() {
 		return nil, fault.Conflictf("the model has %d components, the run %d", p, m.NComponents())
 	}
-	return s, sameLabels(s, m, in.Data)
+	if err := sameLabels(s, m, in.Data); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
-// sameLabels fails unless the data gives the run's examples the labels that they had, and its classes the same names. The digest does
+// sameLabels fails unless the data gives the run's examples the labels that they had, and outputs no other names. The digest does
 // not tell: of a folder of pictures, labels follow from the classes file, or from which class folders there are.
 func sameLabels(s *Subject, m *store.Manifest, data string) error {
 	const remedy = "have class folders or the classes file changed?"
@@ -99,18 +106,15 @@ func sameLabels(s *Subject, m *store.Manifest, data string) error {
 		}
 	}
 	names := s.OutputNames()
-	if names == nil || m.Classes == nil {
-		return nil
-	}
-	for output, name := range names {
-		if output >= len(m.Classes) || name != m.Classes[output] {
-			return fault.Conflictf("%s: output %d is class %q, which is not what the run calls it; %s", data, output, name, remedy)
+	for output := range min(len(names), len(m.Classes)) {
+		if now, was := names[output], m.Classes[output]; now != was && now != "" && was != "" {
+			return fault.Conflictf("%s: output %d is class %q, in the run %q; %s", data, output, now, was, remedy)
 		}
 	}
 	return nil
 }
 
-// RunClasses are the run's file of class names or, where that is gone, the names that it gave the outputs.
+// RunClasses are the run's file of class names or, where that is gone, the name that each output had in it.
 func RunClasses(m *store.Manifest) (file string, names []string) {
 	if file = m.Data.ClassesFile; file == "" {
 		return "", nil
