@@ -136,7 +136,9 @@ func (v *verifier) checkSeals() (err error) {
 }
 
 // isTemp reports whether a file is one that writeAtomic had not renamed yet.
-func isTemp(base string) bool { return strings.HasPrefix(base, tempPrefix) && strings.HasSuffix(base, tempSuffix) }
+func isTemp(base string) bool {
+	return strings.HasPrefix(base, tempPrefix) && strings.HasSuffix(base, tempSuffix)
+}
 
 // checkRun checks what the manifest describes.
 func (v *verifier) checkRun() error {
