@@ -52,7 +52,7 @@ var sizePattern = regexp.MustCompile(`^([0-9]*\.?[0-9]+)(?: ?([A-Za-z]+))?$`)
 // parseMemory reads the bytes of a --memory such as 4GB, 512MB or 1.5GiB.
 func parseMemory(s string) (int64, error) {
 	scale := map[string]float64{"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
-	if parts := sizePattern.FindStringSubmatch(strings.TrimSpace(s)); parts != nil {
+	if parts := sizePattern.FindStringSubmatch(strings.Trim(s, " ")); parts != nil {
 		v, err := strconv.ParseFloat(parts[1], 64)
 		v *= scale[strings.ToUpper(parts[2])] // 0 for an unknown unit
 		if err == nil && v >= 1 && v <= 1<<62 {

@@ -143,7 +143,7 @@ func TestResultsRefuse(t *testing.T) {
 	}
 	for name, command := range map[string]string{
 		AttributionsName: "coar fit", BaseMarginsName: "coar ablate", LambdaName: "coar fit", InterceptName: "coar fit",
-		"evaluation/x.npy": "coar ablate",
+		"evaluation/x.npy": "coar evaluate",
 	} {
 		_, err := ReadFloat32(dir, name, 3)
 		if fault.KindOf(err) != fault.Missing || !strings.Contains(err.Error(), "run "+command+" first") {
