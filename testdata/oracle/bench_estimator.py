@@ -5,7 +5,7 @@
                                              [--rows 688,2064] [--both 100:400,400:5000] [--examples 0-59] [--fresh 1000]
 
 Needs nothing but the program. --model resnet and vit are the embedded networks, written by `coar demo DIR/demo`; anything else needs
---weights and --data. A run in DIR is extended step by step, so that a killed call goes on where it was. Cost is in forward passes of one
+--weights and --data. A run in DIR is extended step by step; where it has more rows already than a step asks for, the script stops. Cost is in forward passes of one
 example: a gradient row counts as many as its time is of a hard row's, both measured by the program in this call.
 """
 import argparse, json, os, subprocess, sys
@@ -22,6 +22,13 @@ def inputs(a):
     demo = f"{a.dir}/demo"
     if not os.path.exists(f"{demo}/{a.model}.safetensors"): subprocess.run([a.coar, "demo", demo, "--quiet"], check=True, stdout=subprocess.DEVNULL)
     return ["--weights", f"{demo}/{a.model}.safetensors", "--data", f"idx:{demo}/fashion-mnist", "--mean", "0.2860", "--std", "0.3530", *EMBEDDED[a.model]]
+
+
+def extend(a, run, given, m, k):
+    """Grows a run to m hard rows and k gradient rows, no more: the fit would use them all."""
+    r = coar(a, "ablate", run, *given, "-m", str(m), "--gradients", str(k))
+    if (r["rows"], r["gradient_rows"]) != (m, k):
+        sys.exit(f"{run} has {r['rows']} rows and {r['gradient_rows']} gradient rows already, more than {m} and {k}: name another DIR")
 
 
 def score(a, run, *fit):
@@ -49,16 +56,16 @@ def main():
     print(f"a gradient row costs {ratio:.2f} hard rows\n\n| estimate | cost | correlation (95 % interval) |\n|---|---|---|", flush=True)
     run = f"{a.dir}/{a.model}-gradient"
     for k in numbers(a.gradients):
-        coar(a, "ablate", run, *given, "-m", "0", "--gradients", str(k))
+        extend(a, run, given, 0, k)
         print(f"| {k} gradient rows | {k * ratio:.0f} | {score(a, run)} |", flush=True)
     for pair in [p for p in a.both.split(",") if p]:
         k, m = map(int, pair.split(":"))
         run = f"{a.dir}/{a.model}-both-{k}"
-        coar(a, "ablate", run, *given, "-m", str(m), "--gradients", str(k))
+        extend(a, run, given, m, k)
         print(f"| {k} gradient rows and {m} hard rows | {k * ratio + m:.0f} | {score(a, run)} |", flush=True)
     run = f"{a.dir}/{a.model}-plain"
     for m in numbers(a.rows):
-        coar(a, "ablate", run, *given, "-m", str(m), "--gradients", "0")
+        extend(a, run, given, m, 0)
         for method in ("ridge", "lasso"):
             print(f"| plain COAR, {method}, {m} hard rows | {m} | {score(a, run, '--method', method)} |", flush=True)
 
