@@ -179,21 +179,12 @@ func (g *gradientFile) keep() error {
 		err = os.Rename(partial, g.name)
 	}
 	if err == nil {
-		err = syncFolder(filepath.Dir(g.name))
+		err = store.SyncFolder(filepath.Dir(g.name))
 	}
 	if err != nil {
 		return fmt.Errorf("--save-gradients: %w", err)
 	}
 	return nil
-}
-
-// syncFolder makes the names in a folder durable.
-func syncFolder(name string) error {
-	f, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }
 
 // drop removes what is not whole and was not kept. What it cannot remove is begun again anyway.

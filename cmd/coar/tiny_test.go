@@ -96,7 +96,11 @@ func writeTinyWeights(path string, seed uint64) error {
 	}
 	add("linear.weight", []int{tinyClasses, 16 * tinyPlanes}, func() float64 { return 0.3 * rng.NormFloat64() })
 	add("linear.bias", []int{tinyClasses}, func() float64 { return 0.1 * rng.NormFloat64() })
-	return checkpoint.WriteSafetensors(path, tensors)
+	var file bytes.Buffer
+	if err := checkpoint.WriteSafetensors(&file, tensors); err != nil {
+		return err
+	}
+	return os.WriteFile(path, file.Bytes(), 0o666)
 }
 
 // tinySide is the images' height and width.

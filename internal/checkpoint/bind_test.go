@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -14,11 +15,11 @@ import (
 // saved writes tensors and opens them again.
 func saved(t *testing.T, tensors ...Tensor) *File {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "w.safetensors")
-	if err := WriteSafetensors(path, tensors); err != nil {
+	var file bytes.Buffer
+	if err := WriteSafetensors(&file, tensors); err != nil {
 		t.Fatal(err)
 	}
-	return open(t, path)
+	return open(t, write(t, "w.safetensors", file.Bytes()))
 }
 
 // counting is a tensor of n elements from, from+1, …

@@ -112,8 +112,8 @@ type Tensor struct {
 	Data  []float32
 }
 
-// WriteSafetensors writes tensors of float32 to path in the order given, replacing it atomically.
-func WriteSafetensors(path string, tensors []Tensor) error {
+// WriteSafetensors writes tensors of float32 to w as .safetensors, in the order given.
+func WriteSafetensors(w io.Writer, tensors []Tensor) error {
 	entries := make([]headerLine, len(tensors))
 	for i, t := range tensors {
 		if n, err := checkedLen(t.Shape); err != nil || n != len(t.Data) {
@@ -125,21 +125,20 @@ func WriteSafetensors(path string, tensors []Tensor) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(path, func(w *bufio.Writer) error {
-		if _, err := w.Write(header); err != nil {
-			return err
-		}
-		var b [4]byte
-		for _, t := range tensors {
-			for _, v := range t.Data {
-				binary.LittleEndian.PutUint32(b[:], math.Float32bits(v))
-				if _, err := w.Write(b[:]); err != nil {
-					return err
-				}
+	buffered := bufio.NewWriterSize(w, chunkBytes)
+	if _, err := buffered.Write(header); err != nil {
+		return err
+	}
+	var b [4]byte
+	for _, t := range tensors {
+		for _, v := range t.Data {
+			binary.LittleEndian.PutUint32(b[:], math.Float32bits(v))
+			if _, err := buffered.Write(b[:]); err != nil {
+				return err
 			}
 		}
-		return nil
-	})
+	}
+	return buffered.Flush()
 }
 
 // dataOrder is the order in which the data of entries is laid out: larger elements first, so that every tensor begins

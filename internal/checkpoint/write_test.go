@@ -1,10 +1,10 @@
 package checkpoint
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/hex"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,9 +14,16 @@ import (
 	"coar/internal/fault"
 )
 
-// writeEdited writes an edited copy to path.
+// writeEdited writes an edited copy to path, which it replaces once the copy is whole.
 func writeEdited(f *File, path string, zero map[string][]int, aliases map[string][]string) error {
-	return replaceFile(path, func(w *bufio.Writer) error { return f.WriteEdited(w, zero, aliases) })
+	var copied bytes.Buffer
+	if err := f.WriteEdited(&copied, zero, aliases); err != nil {
+		return err
+	}
+	if err := os.WriteFile(path+".tmp", copied.Bytes(), 0o666); err != nil {
+		return err
+	}
+	return os.Rename(path+".tmp", path)
 }
 
 // originals are the keys as in the file.
@@ -154,26 +161,37 @@ func TestEditsThatCannotBeMeantAreRefused(t *testing.T) {
 	}
 }
 
-func TestAFailedWriteLeavesTheOldFileAlone(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "w.safetensors")
-	if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+// A reader that fails and a writer that is full are errors.
+func TestACopyThatFailsSaysSo(t *testing.T) {
 	f := saved(t, counting("w", 1, 4))
 	if err := os.Truncate(f.Path(), 100); err != nil { // the data can no longer be read
 		t.Fatal(err)
 	}
-	if err := writeEdited(f, path, nil, nil); err == nil {
+	if err := f.WriteEdited(io.Discard, nil, nil); err == nil {
 		t.Error("a truncated file was copied")
 	}
-	left, err := os.ReadDir(dir)
-	if b, _ := os.ReadFile(path); err != nil || string(b) != "old" || len(left) != 1 {
-		t.Errorf("%q in a directory of %v, %v", b, left, err)
+	tensor := counting("w", 1, 4)
+	for room := range 100 {
+		for what, err := range map[string]error{"a copy": saved(t, tensor).WriteEdited(&full{room}, nil, nil), "a file": WriteSafetensors(&full{room}, []Tensor{tensor})} {
+			if !errors.Is(err, errFull) {
+				t.Errorf("%s where there is room for %d bytes: %v", what, room, err)
+			}
+		}
 	}
-	if err := WriteSafetensors(filepath.Join(dir, "absent", "w"), nil); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("%v", err)
+}
+
+var errFull = errors.New("full")
+
+// full is a disk with room for so many bytes.
+type full struct{ room int }
+
+func (w *full) Write(b []byte) (int, error) {
+	n := min(len(b), w.room)
+	w.room -= n
+	if n < len(b) {
+		return n, errFull
 	}
+	return n, nil
 }
 
 func TestAFileCanBeReplacedByItsEdit(t *testing.T) {
@@ -187,9 +205,8 @@ func TestAFileCanBeReplacedByItsEdit(t *testing.T) {
 }
 
 func TestWriteSafetensorsChecksShapes(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "w.safetensors")
 	for _, shape := range [][]int{{3}, {-2}, {1 << 40, 1 << 40}} {
-		if err := WriteSafetensors(path, []Tensor{{"w", shape, make([]float32, 2)}}); err == nil {
+		if err := WriteSafetensors(io.Discard, []Tensor{{"w", shape, make([]float32, 2)}}); err == nil {
 			t.Errorf("two elements were written as %v", shape)
 		}
 	}

@@ -111,6 +111,9 @@ func (osFS) names(path string) ([]string, error) {
 	return names, err
 }
 
+// SyncFolder makes creations, renames and removals in a folder durable, of a run or not.
+func SyncFolder(path string) error { return osFS{}.syncDir(path) }
+
 func (osFS) syncDir(path string) error {
 	d, err := os.Open(path)
 	if err != nil {

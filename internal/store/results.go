@@ -90,9 +90,11 @@ func (d *Dir) place(name string) (folder, base string, err error) {
 	return folder, path.Base(name), makeDir(d.fs, folder)
 }
 
-// OpenArray opens a result array of the run in dir, checking its element type and shape; -1 stands for any size.
+// OpenArray opens a result array of the run in dir, checking its element type and shape, -1 standing for any size, and its digest
+// where it is finished.
 //
-// Errors: fault.Missing naming the command that makes the file; fault.Malformed, also where it was there once.
+// Cost: reads a finished file once. Errors: fault.Missing naming the command that makes the file; fault.Malformed, also where
+// it was there once.
 func OpenArray(dir, name string, dtype npy.DType, shape ...int) (*npy.File, error) {
 	f, err := npy.Open(inRun(dir, name))
 	if isMissing(err) {
@@ -105,19 +107,10 @@ func OpenArray(dir, name string, dtype npy.DType, shape ...int) (*npy.File, erro
 	if err == nil {
 		err = f.CheckShape(shape...)
 	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
+	if err == nil {
+		err = checkSealed(osFS{}, dir, name)
 	}
-	return f, nil
-}
-
-// OpenWhole is OpenArray of a file that is checked against its digest.
-func OpenWhole(dir, name string, dtype npy.DType, shape ...int) (*npy.File, error) {
-	f, err := OpenArray(dir, name, dtype, shape...)
 	if err != nil {
-		return nil, err
-	}
-	if err := checkSealed(osFS{}, dir, name); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
@@ -126,7 +119,7 @@ func OpenWhole(dir, name string, dtype npy.DType, shape ...int) (*npy.File, erro
 // ReadFloat32 reads a whole float32 result array of known shape. One that is not as it was finished, and a value that is not
 // finite, is fault.Malformed.
 func ReadFloat32(dir, name string, shape ...int) ([]float32, error) {
-	f, err := OpenWhole(dir, name, npy.Float32, shape...)
+	f, err := OpenArray(dir, name, npy.Float32, shape...)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +135,7 @@ func ReadFloat32(dir, name string, shape ...int) ([]float32, error) {
 
 // ReadInt32 reads a whole int32 result array of known shape. Errors: as ReadFloat32.
 func ReadInt32(dir, name string, shape ...int) ([]int32, error) {
-	f, err := OpenWhole(dir, name, npy.Int32, shape...)
+	f, err := OpenArray(dir, name, npy.Int32, shape...)
 	if err != nil {
 		return nil, err
 	}

@@ -75,10 +75,10 @@ func OpenAttributions(dir string, m *store.Manifest) (*Attributions, error) {
 	if a.Intercepts, err = store.ReadFloat32(dir, store.InterceptName, a.NExamples); err != nil {
 		return nil, err
 	}
-	if a.file, err = store.OpenWhole(dir, store.AttributionsName, npy.Float32, a.NExamples, a.NComponents); err != nil {
+	if a.file, err = store.OpenArray(dir, store.AttributionsName, npy.Float32, a.NExamples, a.NComponents); err != nil {
 		return nil, err
 	}
-	a.errors, err = store.OpenWhole(dir, store.ErrorsName, npy.Float32, a.NExamples, a.NComponents)
+	a.errors, err = store.OpenArray(dir, store.ErrorsName, npy.Float32, a.NExamples, a.NComponents)
 	if err != nil && fault.KindOf(err) != fault.Missing {
 		return nil, errors.Join(err, a.file.Close())
 	}
