@@ -157,12 +157,8 @@ func (p demoPlan) run(cmd *cobra.Command, g *globals, w io.Writer, dir string) (
 
 // savedText says in plain words what the backward passes saved.
 func savedText(run string, p *evaluate.Plain) string {
-	times := fmt.Sprintf("%.1f", float64(p.Rows)/p.ForwardPasses)
-	if p.Extrapolated {
-		times = roughly(float64(p.Rows) / p.ForwardPasses)
-	}
 	return fmt.Sprintf("all this took the work of %.0f forward passes per image; only switching off, %s would be needed to\n            predict as well, %s times as many: %s",
-		p.ForwardPasses, plainRows(p), times, filepath.Join(run, filepath.FromSlash(costName)))
+		p.ForwardPasses, plainRows(p), plainTimes(p), filepath.Join(run, filepath.FromSlash(costName)))
 }
 
 func upperFirst(s string) string { return string(s[0]-'a'+'A') + s[1:] }

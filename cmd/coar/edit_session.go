@@ -179,7 +179,7 @@ func (s *session) search(ctx context.Context) (edit.Outcome, error) {
 	}
 	k, err := strconv.Atoi(s.k)
 	if err != nil || k > len(s.ranking.Candidates) {
-		return edit.Outcome{}, fault.Usagef("-k %s: the components that speak against the example are only %d", s.k, len(s.ranking.Candidates))
+		return edit.Outcome{}, fault.Usagef("-k %s: only %s can be ablated in the example's favour", s.k, components(len(s.ranking.Candidates)))
 	}
 	var o edit.Outcome
 	for _, k := range []int{0, k} {

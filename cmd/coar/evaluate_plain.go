@@ -18,9 +18,9 @@ import (
 const fewestCurveRows = 40
 
 // comparePlain says what a regression of hard rows alone would have cost for the correlation that s has; nil where the
-// attributions rest on no gradient rows, or the run has hard rows too few for a curve. Ridge regressions of the first rows of the run, an eighth of them,
-// a quarter, half and all, are scored on the fresh rows of s, for a sample of the examples. Those that do not fit into memory are left out: what was
-// measured is worth more than this comparison.
+// attributions rest on no gradient rows, or the run has hard rows too few for a curve. Ridge regressions of the first rows of
+// the run, an eighth of them, a quarter, half and all, are scored on the fresh rows of s, for a sample of the examples. Those
+// that do not fit into memory are left out: what was measured is worth more than this comparison.
 func comparePlain(ctx context.Context, o *evaluateOptions, m *store.Manifest, s *scoredFraction, workers int, memory int64) (*evaluate.Plain, error) {
 	var fit study.Fit
 	if err := store.ReadJSON(o.run, store.FitName, &fit); err != nil {
@@ -132,24 +132,39 @@ func plainText(p *evaluate.Plain) string {
 	case math.IsNaN(rows) || math.IsInf(rows, 0):
 		return fmt.Sprintf("%s: what it would take cannot be told from %d rows", own, measured)
 	case p.Extrapolated:
-		return fmt.Sprintf("%s would take %s rows for the same correlation, %s times as much (extrapolated from %d rows)", own, plainRows(p), roughly(rows/p.ForwardPasses), measured)
+		return fmt.Sprintf("%s would take %s rows for the same correlation, %s times as much (extrapolated from %d rows)", own, plainRows(p), plainTimes(p), measured)
 	}
-	return fmt.Sprintf("%s takes %s rows for the same correlation, %.1f times as much (measured on the run's own rows)", own, plainRows(p), rows/p.ForwardPasses)
+	return fmt.Sprintf("%s takes %s rows for the same correlation, %s times as much (measured on the run's own rows)", own, plainRows(p), plainTimes(p))
 }
 
 // plainRows words a finite number of rows that a regression of them alone takes. Rounded to two digits, what lies just beyond the rows that
 // were measured could be these, which were found too few; and the smallest regression that was tried may have more than it takes.
 func plainRows(p *evaluate.Plain) string {
-	rows, first, last := float64(p.Rows), p.Curve[0].Rows, p.Curve[len(p.Curve)-1].Rows
+	rows, last := float64(p.Rows), p.Curve[len(p.Curve)-1].Rows
 	switch {
 	case p.Extrapolated && rows < 1.1*float64(last):
 		return fmt.Sprintf("a little over %d", last)
 	case p.Extrapolated:
 		return "roughly " + roughly(rows)
-	case rows <= float64(first):
-		return fmt.Sprintf("at most %d", first)
 	}
-	return fmt.Sprintf("%.0f", rows)
+	return fmt.Sprintf("%s%.0f", plainBound(p), rows)
+}
+
+// plainTimes words how many times the run's own work that is.
+func plainTimes(p *evaluate.Plain) string {
+	times := float64(p.Rows) / p.ForwardPasses
+	if p.Extrapolated {
+		return roughly(times)
+	}
+	return fmt.Sprintf("%s%.1f", plainBound(p), times)
+}
+
+// plainBound stands before measured figures that are no more than a bound.
+func plainBound(p *evaluate.Plain) string {
+	if float64(p.Rows) <= float64(p.Curve[0].Rows) {
+		return "at most "
+	}
+	return ""
 }
 
 // plainFigure draws the comparison.

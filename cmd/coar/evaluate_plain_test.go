@@ -10,7 +10,7 @@ import (
 // What is said of a regression alone is true of the rows that were measured: 300 of them that are too few are not what it takes.
 func TestPlainText(t *testing.T) {
 	for correlation, want := range map[evaluate.Number]string{
-		0.8:    "takes at most 75 rows for the same correlation, 0.2 times as much (measured on the run's own rows)",
+		0.8:    "takes at most 75 rows for the same correlation, at most 0.2 times as much (measured on the run's own rows)",
 		0.86:   "takes 94 rows for the same correlation, 0.2 times as much (measured on the run's own rows)",
 		0.9038: "would take a little over 300 rows for the same correlation, 0.69 times as much (extrapolated from 300 rows)",
 		0.98:   "would take roughly 700 rows for the same correlation, 1.6 times as much (extrapolated from 300 rows)",

@@ -57,7 +57,7 @@ held-out rows, then the fit is repeated on all rows.`,
 	f.Float64Var(&o.fit.ValFraction, "val-fraction", 0.1, "share of the rows held out")
 	f.StringVar(&o.examples, "examples", "all", "fit only these of the run's examples; the others' attributions are zero")
 	f.StringVar(&o.split, "split", "", "whose margins, where the directory holds several")
-	f.BoolVar(&o.compare, "compare", true, "try the other methods, and with gradient rows a regression without them, on up to 20 examples: the report has what held-out rows say of each, and that regression is kept where it is best")
+	f.BoolVar(&o.compare, "compare", true, "also try the other methods and, with gradient rows, a regression without them, on up to 20 examples; that is kept where held-out rows favour it")
 	f.StringVar(&o.memory, "memory", "4GB", "memory to stay within")
 	f.StringVar(&o.moved.Weights, "weights", "", "check that this is the run's checkpoint; the fit itself does not read it")
 	f.StringVar(&o.moved.Data, "data", "", "check that this is the run's data; the fit itself does not read it")
